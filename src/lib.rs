@@ -1,0 +1,72 @@
+//! Python's `multiprocessing` for Rust on Linux: the same nouns and verbs, processes that may die at any instruction, and work on
+//! processes nearly as fast as on threads.
+//!
+//! # A tour
+//!
+//! A [`Process`] runs a function in a process of its own. There is nothing to set up: no `init()` in `main`, no macro.
+//!
+//! ```
+//! use multiproc::{Process, Queue};
+//!
+//! fn worker(name: String, results: Queue<String>) {
+//!     results.put(format!("hello, {name}")).expect("the parent reads");
+//! }
+//!
+//! let results = Queue::new()?;
+//! let mut process = Process::new(worker, ("bob".to_string(), results.clone()));
+//! process.start()?;
+//! assert_eq!(results.get()?, "hello, bob");
+//! assert_eq!(process.join()?, 0);
+//! # Ok::<(), multiproc::Error>(())
+//! ```
+//!
+//! A [`Pool`] calls functions on a fixed number of processes. A worker that dies fails or retries its own task, and is replaced.
+//!
+//! ```
+//! let pool = multiproc::Pool::new(2)?;
+//! assert_eq!(pool.map(|n: u64| n * n, 1..=4)?, [1, 4, 9, 16]);
+//! # Ok::<(), multiproc::Error>(())
+//! ```
+//!
+//! A [`Lock`] is held by one thread of any process, and says so when its owner died; a [`Queue`] carries values, and handles of all
+//! these types, between any of them.
+//!
+//! # The rule that everybody must know
+//!
+//! [`Process::new`] and the pool *send* their function: it is a function item or a closure without captures, its arguments are
+//! serialised (serde), and it runs in a process that shares no memory with this one but the [`arena`].
+//!
+//! # Three promises
+//!
+//! Nothing hangs and nothing is lost when a process dies. Python's shapes, Rust's types. Process work at thread speed. The
+//! repository's `docs/guarantees.md` says what each verb does when a process dies in it, and names the tests.
+
+mod error;
+mod ipc;
+mod process;
+mod shm;
+pub mod sync;
+mod sys;
+mod wire;
+
+pub use error::{Error, ErrorKind, RemoteError, Result};
+pub use ipc::{GetError, PutError, Queue, TryGetError, TryPutError};
+pub use process::{
+    Arguments, Callable, CurrentProcess, Process, ProcessBuilder, cpu_count, current_process,
+};
+pub use sync::{AcquireError, LockGuard, OwnerDied, TryAcquireError};
+
+/// A [lock](sync::Lock) between processes.
+pub type Lock = sync::Lock<sync::AcrossProcesses>;
+
+/// The memory that a family of processes shares: its size, and how full it is.
+pub mod arena {
+    pub use crate::shm::arena::set_size;
+    pub use crate::shm::usage::{Usage, usage};
+}
+
+/// Python's `threading`: the same primitives between the threads of one process.
+pub mod threading {
+    /// A [lock](crate::sync::Lock) between the threads of this process.
+    pub type Lock = crate::sync::Lock<crate::sync::WithinProcess>;
+}

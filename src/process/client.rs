@@ -1,0 +1,203 @@
+//! A member's side of the fork server: the connection, and the request for a child.
+
+use super::hook::MARKER;
+use super::server::{Answer, Request};
+use crate::error::{Error, ErrorKind, Result};
+use crate::shm::arena::Arena;
+use crate::sys::atfork::Forkable;
+use crate::sys::clock::Deadline;
+use crate::sys::private::Private;
+use crate::sys::{lifeline, process, socket, spawn};
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An answer that takes longer will not come. Nothing is lost by waiting: a server that died is noticed at once.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The way to a fork server.
+#[derive(Debug)]
+pub(super) struct Connection {
+    socket: OwnedFd,
+    /// Held open for as long as this process lives: its children die when it is closed.
+    _lifeline: OwnedFd,
+    /// The end of the lifeline that children watch, until the server has it.
+    watched: Private<Option<OwnedFd>>,
+    /// The server, where it is our own child and must be reaped by us.
+    server: Option<i32>,
+    /// As a child: the guard that ties this process to its parent.
+    _guard: Option<OwnedFd>,
+}
+
+impl Connection {
+    fn new(socket: OwnedFd, server: Option<i32>, guard: Option<OwnedFd>) -> io::Result<Self> {
+        let (watched, held) = lifeline::create()?;
+        let watched = Private::new(Some(watched));
+        Ok(Self {
+            socket,
+            _lifeline: held,
+            watched,
+            server,
+            _guard: guard,
+        })
+    }
+
+    /// Has the server gone?
+    pub(super) fn is_gone(&self) -> bool {
+        socket::hung_up(self.socket.as_fd())
+    }
+}
+
+/// The connection of this process. A forked child closes its copies, so that neither server nor children take it for its parent.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    connection: Option<Arc<Connection>>,
+}
+
+pub(super) static LINK: Private<Link> = Private::new(Link { connection: None });
+
+/// What a fork does to [`LINK`].
+#[derive(Debug)]
+pub(super) struct CloseInChild;
+
+impl Forkable for CloseInChild {
+    fn before(&self) {
+        LINK.acquire();
+    }
+
+    fn after(&self) {
+        LINK.release();
+    }
+
+    fn child(&self) {
+        LINK.release();
+        if let Some(connection) = LINK.lock().connection.take() {
+            for fd in [
+                connection.socket.as_raw_fd(),
+                connection._lifeline.as_raw_fd(),
+            ] {
+                let _closed = nix::unistd::close(fd);
+            }
+            // Copies of handles in this child may share it, and must not close the numbers again.
+            let _numbers_are_closed = ManuallyDrop::new(connection);
+        }
+    }
+}
+
+/// In a new child: the connection that the server made for it.
+pub(super) fn adopt(socket: OwnedFd, guard: OwnedFd) {
+    match Connection::new(socket, None, Some(guard)) {
+        Ok(connection) => LINK.lock().connection = Some(Arc::new(connection)),
+        Err(_) => process::exit_now(1),
+    }
+}
+
+/// A child that the server has started.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) pid: i32,
+    pub(super) pidfd: OwnedFd,
+    pub(super) connection: Arc<Connection>,
+}
+
+/// Asks for a child. An answer that does not come is an error: nobody knows whether the child runs, so it is not asked again.
+pub(super) fn start(request: Request) -> Result<Started> {
+    let mut link = LINK.lock();
+    let connection = match link
+        .connection
+        .take()
+        .filter(|connection| !connection.is_gone())
+    {
+        Some(connection) => connection,
+        None => Arc::new(connect()?),
+    };
+    link.connection = Some(Arc::clone(&connection));
+    let mut watched = connection.watched.lock();
+    let socket = connection.socket.as_fd();
+    let sent = socket::send(
+        socket,
+        &request.to_bytes(),
+        watched.as_ref().map(AsFd::as_fd),
+    );
+    sent.map_err(|error| Error::os("ask the fork server for a process", error))?;
+    *watched = None;
+    drop(watched);
+    let mut answer = [0; size_of::<Answer>()];
+    let packet = socket::recv_until(socket, &mut answer, Deadline::after(PATIENCE));
+    let packet = packet.map_err(|error| Error::os("answer of the fork server", error))?;
+    if packet.length != answer.len() {
+        link.connection = None;
+        return Err(Error::new(
+            ErrorKind::StartMethodUnavailable,
+            "the fork server died while it started a process",
+        ));
+    }
+    match (Answer::from_ne_bytes(answer), packet.fd) {
+        (pid, Some(pidfd)) if pid > 0 => Ok(Started {
+            pid,
+            pidfd,
+            connection,
+        }),
+        (errno, _) => Err(Error::os("fork", io::Error::from_raw_os_error(-errno))),
+    }
+}
+
+/// Starts a fork server and waits for its hello, or its death.
+fn connect() -> Result<Connection> {
+    if spawn::is_privileged() {
+        return unavailable(
+            "a program with raised rights (set-user-id, capabilities) has no fork server",
+        );
+    }
+    if std::env::var_os(MARKER).is_some() {
+        let text = "this process was meant to be a fork server, but the hook of this crate did not run before main; \
+                    is it linked into the executable?";
+        return unavailable(text);
+    }
+    let arena = Arena::get()?;
+    let failed = |error| {
+        let text =
+            "start a fork server (it needs /proc, and room for one process and a few descriptors)";
+        Error::os(text, error).with_kind(ErrorKind::StartMethodUnavailable)
+    };
+    let (ours, theirs) = socket::pair().map_err(failed)?;
+    let hello = u64::from(std::process::id()) << 32 | u64::from(crate::sys::thread::gettid());
+    let server = spawn::spawn_self(MARKER, &hello.to_string(), theirs.as_fd(), arena.fd())
+        .map_err(failed)?;
+    drop(theirs);
+    let mut bytes = [0; 8];
+    let packet = socket::recv_until(ours.as_fd(), &mut bytes, Deadline::after(PATIENCE));
+    let said_hello =
+        packet.is_ok_and(|packet| packet.length == 8) && u64::from_ne_bytes(bytes) == hello;
+    if !said_hello {
+        discard(server);
+        let text = "the fork server did not say hello; does a constructor of this program end it, \
+                    or is this crate loaded as a plugin?";
+        return unavailable(text);
+    }
+    Connection::new(ours, Some(server), None).map_err(failed)
+}
+
+fn unavailable<T>(text: &str) -> Result<T> {
+    Err(Error::new(ErrorKind::StartMethodUnavailable, text))
+}
+
+/// A server that does not serve: it may be running the program's `main`.
+fn discard(server: i32) {
+    let _gone = nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(server),
+        nix::sys::signal::Signal::SIGKILL,
+    );
+    let _reaped = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(server), None);
+}
+
+impl Drop for Connection {
+    /// Reaps a server of ours that has gone, when the last child that it started is forgotten.
+    fn drop(&mut self) {
+        if let Some(server) = self.server {
+            process::reap(server);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The end of a process: its children first, then its buffers, then itself.
+
+use super::running::{self, Running};
+use crate::shm::member::{self, Status};
+use crate::sys::atomic::{AtomicU32, SeqCst};
+use crate::sys::clock::Deadline;
+use crate::sys::{exit, process};
+use std::ffi::{c_int, c_void};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long daemons may take after SIGTERM; what is left then dies with this process, by its lifeline.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// The process whose end is prepared: a forked child starts anew.
+static INSTALLED_IN: AtomicU32 = AtomicU32::new(0);
+
+/// Once a process, when it starts its first child.
+pub(super) fn install_for_parent() {
+    let pid = std::process::id();
+    if INSTALLED_IN.swap(pid, SeqCst) != pid {
+        exit::at_exit(at_exit);
+    }
+}
+
+extern "C" fn at_exit() {
+    if INSTALLED_IN.load(SeqCst) == std::process::id() {
+        end_children();
+    }
+}
+
+/// In a child: `exit(3)` must not run the handlers that it inherited, so the first of its own ends it.
+pub(super) fn install_for_child() {
+    INSTALLED_IN.store(std::process::id(), SeqCst);
+    exit::at_exit_with_status(leave_with_status);
+}
+
+extern "C" fn leave_with_status(status: c_int, _argument: *mut c_void) {
+    leave(status & 0xff)
+}
+
+/// Ends a child: joins its children, flushes, says how it ended, and is gone.
+pub(super) fn leave(code: i32) -> ! {
+    end_children();
+    exit::flush();
+    if let Some(own) = member::known() {
+        own.set_status(Status::Leaving(code));
+    }
+    process::exit_now(code)
+}
+
+/// Terminates daemons, then joins the others for as long as they take.
+fn end_children() {
+    let children = running::children();
+    let (daemons, others): (Vec<Arc<Running>>, Vec<_>) =
+        children.into_iter().partition(|child| child.daemon);
+    for daemon in &daemons {
+        let _gone_already = daemon.signal(nix::libc::SIGTERM);
+    }
+    for child in others {
+        let _ended = child.wait(Deadline::NEVER);
+    }
+    let grace = Deadline::after(GRACE);
+    for daemon in daemons {
+        let _ended = daemon.wait(grace);
+    }
+}

@@ -1,0 +1,202 @@
+//! The fork server: one thread that forks when a member asks, answers with a pidfd, reaps, and says how children ended.
+//!
+//! Every member has its own control socket to it. The server ends when the last of them is closed, that is, when the family is
+//! gone. It allocates nothing in the arena and takes no lease, so that no member, dead, mad or stopped, can hold it up.
+
+use super::child;
+use crate::shm::arena::Arena;
+use crate::shm::blocks::Block;
+use crate::shm::member::{Member, Status};
+use crate::shm::settle;
+use crate::sys::clock::Deadline;
+use crate::sys::process::{self, Fork};
+use crate::sys::{pidfd, signal, socket, spawn};
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::signalfd::SignalFd;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// A request to start a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) member: Member,
+    pub(super) message: Block,
+}
+
+impl Request {
+    pub(super) const SIZE: usize = 12;
+
+    pub(super) fn to_bytes(self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        let words = [self.member.slot, self.member.generation, self.message.0];
+        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
+    }
+
+    fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
+        let mut words = [0; 3];
+        for (word, place) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+            *word = u32::from_ne_bytes([place[0], place[1], place[2], place[3]]);
+        }
+        let [slot, generation, message] = words;
+        Self {
+            member: Member { slot, generation },
+            message: Block(message),
+        }
+    }
+}
+
+/// The answer: the child's pid, or the error number of the call that failed, negative.
+pub(super) type Answer = i32;
+
+/// A member, seen from here.
+#[derive(Debug)]
+struct Peer {
+    control: OwnedFd,
+    /// The read end of its lifeline; it comes with its first request.
+    lifeline: Option<OwnedFd>,
+}
+
+#[derive(Debug)]
+struct Server {
+    peers: Vec<Peer>,
+    children: Vec<(i32, Member)>,
+    signals: SignalFd,
+}
+
+/// Serves until the family is gone. In a child, does not return at all.
+pub(super) fn run(control: OwnedFd, arena: OwnedFd, hello: u64) -> io::Result<()> {
+    let adopted = Arena::adopt(arena);
+    adopted.map_err(|error| io::Error::other(error.to_string()))?;
+    nix::sys::prctl::set_name(c"multiproc-fs")?;
+    let signals = signal::child_signals()?;
+    socket::send(control.as_fd(), &hello.to_ne_bytes(), None)?;
+    let peers = vec![Peer {
+        control,
+        lifeline: None,
+    }];
+    let mut server = Server {
+        peers,
+        children: Vec::new(),
+        signals,
+    };
+    while !server.peers.is_empty() {
+        server.turn()?;
+    }
+    server.reap();
+    Ok(())
+}
+
+impl Server {
+    /// Waits for something to happen, and deals with all that has.
+    fn turn(&mut self) -> io::Result<()> {
+        let all = std::iter::once(self.signals.as_fd())
+            .chain(self.peers.iter().map(|peer| peer.control.as_fd()));
+        let mut fds: Vec<PollFd<'_>> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        socket::poll_until(&mut fds, Deadline::NEVER)?;
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
+        if ready[0] {
+            self.reap();
+        }
+        // From the last: a peer that has gone is removed, a new one is added behind the end.
+        for index in (0..ready.len() - 1).rev() {
+            if ready[index + 1] && !self.hear(index) {
+                self.peers.remove(index);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one request of a peer; `false` when the peer has gone or makes no sense.
+    fn hear(&mut self, index: usize) -> bool {
+        let mut bytes = [0; Request::SIZE];
+        let peer = &mut self.peers[index];
+        let packet = match socket::recv(peer.control.as_fd(), &mut bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
+            Ok(packet) if packet.length == Request::SIZE => packet,
+            Ok(_) | Err(_) => return false,
+        };
+        if packet.fd.is_some() {
+            peer.lifeline = packet.fd;
+        }
+        self.start(index, Request::from_bytes(bytes)).is_ok()
+    }
+
+    /// Forks and answers. An error means that the answer could not be given.
+    fn start(&mut self, index: usize, request: Request) -> io::Result<()> {
+        let started = self.fork(index, request);
+        let peer = self.peers[index].control.as_fd();
+        match started {
+            Err(error) => {
+                let answer: Answer = -error.raw_os_error().unwrap_or(nix::libc::EIO);
+                socket::send(peer, &answer.to_ne_bytes(), None)
+            }
+            Ok((pid, pidfd, control)) => {
+                let answered = socket::send(peer, &pid.to_ne_bytes(), Some(pidfd.as_fd()));
+                self.children.push((pid, request.member));
+                self.peers.push(Peer {
+                    control,
+                    lifeline: None,
+                });
+                request.member.note_start_time(pid);
+                answered
+            }
+        }
+    }
+
+    fn fork(&mut self, index: usize, request: Request) -> io::Result<(i32, OwnedFd, OwnedFd)> {
+        let (ours, theirs) = socket::pair()?;
+        let lifeline = self.peers[index]
+            .lifeline
+            .as_ref()
+            .ok_or(io::ErrorKind::InvalidInput)?;
+        match fork()? {
+            Fork::Child => become_child(theirs, lifeline.as_fd(), request),
+            Fork::Parent { child } => {
+                let pidfd = pidfd::open(child).inspect_err(|_| {
+                    let _gone = nix::sys::signal::kill(
+                        nix::unistd::Pid::from_raw(child),
+                        nix::sys::signal::Signal::SIGKILL,
+                    );
+                })?;
+                Ok((child, pidfd, ours))
+            }
+        }
+    }
+
+    /// Reaps all children that have ended, and says how.
+    fn reap(&mut self) {
+        while let Ok(Some(_)) = self.signals.read_signal() {}
+        while let Some((pid, status)) = process::reap_any() {
+            let Some(index) = self.children.iter().position(|&(child, _)| child == pid) else {
+                continue;
+            };
+            let (_, member) = self.children.swap_remove(index);
+            member.set_status(Status::Reaped(status));
+            settle::announce(member);
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "fork has a condition")]
+fn fork() -> io::Result<Fork> {
+    // SAFETY: the server has one thread.
+    unsafe { process::fork() }
+}
+
+fn become_child(control: OwnedFd, lifeline: BorrowedFd<'_>, request: Request) -> ! {
+    let keep = [control.as_raw_fd(), lifeline.as_raw_fd()];
+    close_all_but(keep.map(i32::cast_unsigned));
+    child::live(control, lifeline, request)
+}
+
+#[expect(
+    unsafe_code,
+    reason = "closing descriptors that have owners has a condition"
+)]
+fn close_all_but(mut keep: [u32; 2]) {
+    // SAFETY: the owners of the others are the server's tables, which the child neither uses nor drops: it never returns.
+    unsafe { spawn::close_all_but(&mut keep) };
+}

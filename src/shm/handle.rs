@@ -1,0 +1,194 @@
+//! Handles: how a process says that it needs an object.
+//!
+//! How many handles a process has is private to it (a table that a fork copies along with the handles); shared is one bit,
+//! "this member holds that object", in the member's map. The bit is set with the first handle and cleared with the last.
+
+use super::arena::Arena;
+use super::layout::{Cell, Kind};
+use super::member::{self, Member};
+use super::message;
+use super::object::{self, ObjectRef};
+use super::settle::used_slots;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::atomic::{Acquire, Relaxed, SeqCst};
+use crate::sys::private::Private;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Taken for the first and the last handle of an object, so that the bit and the count say the same.
+pub(super) static COUNTING: Private<()> = Private::new(());
+
+/// A handle of an object: plain data, counted. The cell never moves, so its address is kept.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    object: ObjectRef,
+    cell: &'static Cell,
+}
+
+impl Handle {
+    /// Makes an object of `kind`, zeroed, held by this process.
+    pub(crate) fn create(kind: Kind) -> Result<Self> {
+        let arena = Arena::get()?;
+        let own = member::own()?;
+        let object = object::create(arena, kind, |object| first(arena, own, object))?;
+        let cell = object.cell(arena, kind)?;
+        Ok(Self { object, cell })
+    }
+
+    /// The cell of the object; it may belong to a later one, see [`check`](Self::check).
+    #[inline]
+    pub(crate) fn cell(&self) -> &'static Cell {
+        self.cell
+    }
+
+    /// Is the object still there? Asked after its lease was taken, because a cell outlives its object.
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.cell.generation.load(Acquire) == self.object.generation {
+            Ok(())
+        } else {
+            Err(ErrorKind::StaleHandle.into())
+        }
+    }
+
+    /// The number of the object, for owners of blocks.
+    pub(crate) fn number(&self) -> u32 {
+        self.object.number
+    }
+
+    /// A handle of something that arrived; its message keeps it alive for the time of the call.
+    fn arrive(object: ObjectRef, kind: Kind) -> Result<Self> {
+        let arena = Arena::get()?;
+        let cell = object.cell(arena, kind)?;
+        let own = member::own()?;
+        let _counting = COUNTING.lock();
+        let count = arena.count(object.number).ok_or(ErrorKind::StaleHandle)?;
+        let now = count.load(Relaxed);
+        if now != 0 && now >> 32 == u64::from(object.generation) {
+            count.store(now + 1, Relaxed);
+            return Ok(Self { object, cell });
+        }
+        first(arena, own, object)?;
+        if let Err(error) = object.hold(arena) {
+            count.store(0, Relaxed);
+            clear_bit(arena, own.slot, object.number);
+            return Err(error);
+        }
+        Ok(Self { object, cell })
+    }
+}
+
+/// Notes the first handle: bit, then count.
+fn first(arena: &Arena, own: Member, object: ObjectRef) -> Result<()> {
+    let bits = arena
+        .bits(own.slot, object.number)
+        .ok_or(ErrorKind::StaleHandle)?;
+    bits.fetch_or(1 << (object.number % 64), SeqCst);
+    let count = arena.count(object.number).ok_or(ErrorKind::StaleHandle)?;
+    count.store(u64::from(object.generation) << 32 | 1, Relaxed);
+    Ok(())
+}
+
+pub(super) fn clear_bit(arena: &Arena, slot: u32, number: u32) {
+    if let Some(bits) = arena.bits(slot, number) {
+        bits.fetch_and(!(1 << (number % 64)), SeqCst);
+    }
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        let counted = Arena::existing().and_then(|arena| arena.count(self.object.number));
+        if let Some(count) = counted {
+            let same = |now: u64| now != 0 && now >> 32 == u64::from(self.object.generation);
+            let _stale = count.fetch_update(Relaxed, Relaxed, |now| same(now).then_some(now + 1));
+        }
+        Self { ..*self }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let Some(arena) = Arena::existing() else {
+            return;
+        };
+        let Some(count) = arena.count(self.object.number) else {
+            return;
+        };
+        let generation = u64::from(self.object.generation);
+        let many = |now: u64| now >> 32 == generation && now & u64::from(u32::MAX) > 1;
+        if count
+            .fetch_update(Relaxed, Relaxed, |now| many(now).then(|| now - 1))
+            .is_ok()
+        {
+            return;
+        }
+        // Perhaps the last one. A process without an identity was forked behind our back and holds nothing.
+        let Some(own) = member::known() else { return };
+        let counting = COUNTING.lock();
+        let now = count.load(Relaxed);
+        if many(now) {
+            count.store(now - 1, Relaxed);
+        } else if now == generation << 32 | 1 {
+            count.store(0, Relaxed);
+            clear_bit(arena, own.slot, self.object.number);
+            drop(counting);
+            self.object.free_if_unheld(arena);
+        }
+    }
+}
+
+/// Does any member hold the object?
+pub(super) fn anyone_holds(arena: &Arena, number: u32) -> bool {
+    used_slots(arena).any(|slot| {
+        let bits = arena.bits(slot, number).map_or(0, |bits| bits.load(SeqCst));
+        bits & 1 << (number % 64) != 0
+    })
+}
+
+/// A forked stranger takes its own place: what its copied table counts, it holds; what was freed meanwhile, it does not.
+pub(super) fn adopt_inherited(arena: &Arena, own: Member) {
+    let _counting = COUNTING.lock();
+    let high = arena
+        .header()
+        .objects_high
+        .load(Acquire)
+        .min(arena.layout.objects);
+    for number in 0..high {
+        let Some(count) = arena.count(number) else {
+            return;
+        };
+        let counted = count.load(Relaxed);
+        if counted == 0 {
+            continue;
+        }
+        let generation = (counted >> 32) as u32;
+        if let Some(bits) = arena.bits(own.slot, number) {
+            bits.fetch_or(1 << (number % 64), SeqCst);
+        }
+        if (ObjectRef { number, generation }).hold(arena).is_err() {
+            count.store(0, Relaxed);
+            clear_bit(arena, own.slot, number);
+        }
+    }
+}
+
+impl Serialize for Handle {
+    /// Puts the object in flight, with the message that is being written.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        message::put_in_flight(self.object).map_err(serde::ser::Error::custom)?;
+        (self.object.number, self.object.generation).serialize(serializer)
+    }
+}
+
+/// Reads a handle of `kind`; its message keeps the object alive meanwhile.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    kind: Kind,
+) -> Result<Handle, D::Error> {
+    let (number, generation) = Deserialize::deserialize(deserializer)?;
+    if !message::is_reading() {
+        let text = "a handle travels only in a message of this crate";
+        return Err(serde::de::Error::custom(text));
+    }
+    let arrived: Result<Handle, Error> = Handle::arrive(ObjectRef { number, generation }, kind);
+    arrived.map_err(serde::de::Error::custom)
+}

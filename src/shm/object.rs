@@ -1,0 +1,318 @@
+//! Cells and their lives: an object is alive while some member holds it or a message carries it.
+//!
+//! The *life* of a cell is one word: state, epoch, and the number of messages, arguments and results under way that carry it.
+//! Who holds it is a bit in each member's map ([`super::handle`]). It is freed by whoever finds no bit and nothing in flight
+//! *and* sees the word unchanged since before it looked: every step that could hide a holder from the look (a handle put in
+//! flight, or adopted) moves the epoch. A kill in the middle may keep an object for too long, never free it early.
+
+use super::arena::Arena;
+use super::blocks::{self, Owner, with_allocator};
+use super::layout::{Cell, KINDS, Kind, OWNS_BLOCKS};
+use super::member;
+use super::message;
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::atomic::{Acquire, Relaxed, Release, SeqCst};
+
+/// Names an object at one time of its cell's use. Holds nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ObjectRef {
+    pub(crate) number: u32,
+    pub(crate) generation: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Free = 0,
+    Living = 1,
+    /// Being taken apart.
+    Dying = 2,
+}
+
+/// The life word: state in the top two bits, 22 bits of flights, 40 bits of epoch.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    state: State,
+    flights: u32,
+    epoch: u64,
+}
+
+const FLIGHTS: u32 = (1 << 22) - 1;
+const EPOCHS: u64 = (1 << 40) - 1;
+
+impl Life {
+    fn read(word: u64) -> Self {
+        let state = match word >> 62 {
+            1 => State::Living,
+            2 => State::Dying,
+            _ => State::Free,
+        };
+        let flights = u32::try_from(word >> 40 & u64::from(FLIGHTS)).unwrap_or(FLIGHTS);
+        Self {
+            state,
+            flights,
+            epoch: word & EPOCHS,
+        }
+    }
+
+    fn word(self) -> u64 {
+        (self.state as u64) << 62 | u64::from(self.flights) << 40 | (self.epoch & EPOCHS)
+    }
+
+    /// The same, later.
+    fn next(self) -> Self {
+        Self {
+            epoch: self.epoch.wrapping_add(1),
+            ..self
+        }
+    }
+}
+
+/// Makes an object of `kind`; `hold` notes this process as its holder before it lives.
+pub(super) fn create(
+    arena: &Arena,
+    kind: Kind,
+    hold: impl FnOnce(ObjectRef) -> Result<()>,
+) -> Result<ObjectRef> {
+    with_allocator(arena, |_| {
+        let number = pop_free(arena, kind)?;
+        let cell = arena.cell(number).ok_or(ErrorKind::Corrupt)?;
+        let object = ObjectRef {
+            number,
+            generation: cell.generation.load(Relaxed),
+        };
+        hold(object)?;
+        let life = Life::read(cell.life.load(Acquire));
+        cell.life.store(
+            Life {
+                state: State::Living,
+                flights: 0,
+                ..life.next()
+            }
+            .word(),
+            SeqCst,
+        );
+        Ok(object)
+    })?
+}
+
+fn pop_free(arena: &Arena, kind: Kind) -> Result<u32> {
+    let header = arena.header();
+    let head = &header.free_cells[kind as usize];
+    if let Some(number) = head.load(Relaxed).checked_sub(1) {
+        let cell = arena.cell(number).ok_or(ErrorKind::Corrupt)?;
+        let free = Life::read(cell.life.load(Acquire)).state == State::Free;
+        if !free || cell.kind.load(Relaxed) != kind as u32 {
+            return Err(ErrorKind::Corrupt.into());
+        }
+        head.store(cell.next.load(Relaxed), Relaxed);
+        return Ok(number);
+    }
+    let number = header.objects_high.load(Relaxed);
+    let Some(cell) = arena.cell(number) else {
+        let text = format!("all {} objects are in use", arena.layout.objects);
+        return Err(Error::new(ErrorKind::NoSpace, text));
+    };
+    cell.kind.store(kind as u32, Relaxed);
+    header.objects_high.store(number + 1, Release);
+    Ok(number)
+}
+
+/// Makes the lists of free cells anew.
+pub(super) fn rebuild(arena: &Arena) {
+    let header = arena.header();
+    for head in &header.free_cells {
+        head.store(0, Relaxed);
+    }
+    for number in 0..header.objects_high.load(Acquire).min(arena.layout.objects) {
+        let Some(cell) = arena.cell(number) else {
+            return;
+        };
+        if Life::read(cell.life.load(Acquire)).state == State::Free {
+            push_free(arena, number, cell);
+        }
+    }
+}
+
+fn push_free(arena: &Arena, number: u32, cell: &Cell) {
+    let kind = cell.kind.load(Relaxed) as usize;
+    if let Some(head) = arena.header().free_cells.get(kind).filter(|_| kind < KINDS) {
+        cell.next.store(head.load(Relaxed), Relaxed);
+        head.store(number + 1, Relaxed);
+    }
+}
+
+impl ObjectRef {
+    /// The cell, if the object is still there and of this kind.
+    #[inline]
+    pub(crate) fn cell(self, arena: &Arena, kind: Kind) -> Result<&'static Cell> {
+        let cell = arena.cell(self.number).ok_or(ErrorKind::StaleHandle)?;
+        let same = cell.generation.load(Acquire) == self.generation;
+        if same && cell.kind.load(Relaxed) == kind as u32 {
+            Ok(cell)
+        } else {
+            Err(ErrorKind::StaleHandle.into())
+        }
+    }
+
+    /// Changes the life of a living object of this generation by one compare-and-swap.
+    fn change(self, arena: &Arena, how: impl Fn(Life) -> Option<Life>) -> Result<Life> {
+        let cell = arena.cell(self.number).ok_or(ErrorKind::StaleHandle)?;
+        let mut word = cell.life.load(SeqCst);
+        loop {
+            let life = Life::read(word);
+            let same = cell.generation.load(Acquire) == self.generation;
+            if !same || life.state != State::Living {
+                return Err(ErrorKind::StaleHandle.into());
+            }
+            let changed = how(life).ok_or(ErrorKind::Corrupt)?.next();
+            match cell
+                .life
+                .compare_exchange_weak(word, changed.word(), SeqCst, SeqCst)
+            {
+                Ok(_) => return Ok(changed),
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// One more message carries it. The caller holds it, or a message that does.
+    pub(super) fn take_off(self, arena: &Arena) -> Result<()> {
+        let more = |life: Life| {
+            (life.flights < FLIGHTS).then_some(Life {
+                flights: life.flights + 1,
+                ..life
+            })
+        };
+        self.change(arena, more).map(|_| ())
+    }
+
+    /// One message less carries it; freed if it was the last that kept it.
+    pub(super) fn land(self, arena: &Arena) {
+        let less = |life: Life| {
+            Some(Life {
+                flights: life.flights.checked_sub(1)?,
+                ..life
+            })
+        };
+        if self.change(arena, less).is_ok_and(|life| life.flights == 0) {
+            self.free_if_unheld(arena);
+        }
+    }
+
+    /// A new holder has set its bit: whoever looked before must look again.
+    pub(super) fn hold(self, arena: &Arena) -> Result<()> {
+        self.change(arena, Some).map(|_| ())
+    }
+
+    /// Frees the object if nothing keeps it.
+    pub(super) fn free_if_unheld(self, arena: &Arena) {
+        let Some(cell) = arena.cell(self.number) else {
+            return;
+        };
+        loop {
+            let word = cell.life.load(SeqCst);
+            let life = Life::read(word);
+            let same = cell.generation.load(Acquire) == self.generation;
+            let free = same && life.state == State::Living && life.flights == 0;
+            if !free || super::handle::anyone_holds(arena, self.number) {
+                return;
+            }
+            note_freeing(arena, self.number + 1);
+            let dying = Life {
+                state: State::Dying,
+                ..life.next()
+            };
+            if cell
+                .life
+                .compare_exchange(word, dying.word(), SeqCst, SeqCst)
+                .is_ok()
+            {
+                take_apart(arena, self.number);
+                return;
+            }
+            note_freeing(arena, 0);
+        }
+    }
+}
+
+/// Notes in our own slot what we are taking apart, so that it can be finished for us.
+fn note_freeing(arena: &Arena, number: u32) {
+    if let Some(slot) = member::known().and_then(|own| arena.slot(own.slot)) {
+        slot.freeing.store(number, Release);
+    }
+}
+
+/// Takes a dying object apart. May be called again when the first who did it was killed.
+pub(super) fn take_apart(arena: &Arena, number: u32) {
+    let Some(cell) = arena.cell(number) else {
+        return;
+    };
+    let life = Life::read(cell.life.load(Acquire));
+    if life.state != State::Dying {
+        note_freeing(arena, 0);
+        return;
+    }
+    free_blocks(arena, number, cell);
+    let freed = with_allocator(arena, |_| {
+        cell.block.store(0, Relaxed);
+        cell.flags.store(0, Relaxed);
+        for word in &cell.body {
+            word.store(0, Relaxed);
+        }
+        // The generation first: who still has a handle must not take the next object for his.
+        cell.generation.fetch_add(1, SeqCst);
+        cell.life.store(
+            Life {
+                state: State::Free,
+                flights: 0,
+                ..life.next()
+            }
+            .word(),
+            SeqCst,
+        );
+        push_free(arena, number, cell);
+    });
+    if let Err(error) = freed {
+        log::error!("object {number} was not freed: {error}");
+    }
+    note_freeing(arena, 0);
+}
+
+/// An object whose only block is its first one needs no walk through the heap.
+fn free_blocks(arena: &Arena, number: u32, cell: &Cell) {
+    let owner = Owner::object(number);
+    let flags = cell.flags.load(Acquire);
+    if flags & OWNS_BLOCKS == 0 {
+        return;
+    }
+    let blocks = if flags & MANY_BLOCKS == 0 {
+        cell.block
+            .load(Acquire)
+            .checked_sub(1)
+            .map(|unit| vec![blocks::Block(unit)])
+    } else {
+        None
+    };
+    let blocks = blocks.map_or_else(|| blocks::owned_by(arena, owner), Ok);
+    for block in blocks.unwrap_or_default() {
+        if block.owner(arena) == owner {
+            message::discard(arena, block);
+        }
+    }
+}
+
+/// In [`Cell::flags`]: blocks other than `block` may name the object as their owner.
+pub(crate) const MANY_BLOCKS: u32 = 2;
+
+/// Objects that live at the moment.
+pub(super) fn living(arena: &Arena) -> usize {
+    let high = arena
+        .header()
+        .objects_high
+        .load(Acquire)
+        .min(arena.layout.objects);
+    let lives = (0..high).filter_map(|number| arena.cell(number));
+    lives
+        .filter(|cell| Life::read(cell.life.load(Acquire)).state != State::Free)
+        .count()
+}

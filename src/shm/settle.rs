@@ -1,0 +1,178 @@
+//! Settling: what a dead member had is given back, once, by whoever gets to it.
+//!
+//! Every step can be done twice, so a settler that is killed leaves the rest to the next one. The order: say that it is dead,
+//! pass on the wake-ups that it took with it, finish what it was taking apart, clear its holder bits, free its blocks, and at
+//! last free its slot for the next generation.
+
+use super::arena::Arena;
+use super::blocks::{self, Owner};
+use super::layout::{OWNS_BLOCKS, Slot};
+use super::lease::AcrossProcesses;
+use super::member::{self, Identity, Member, State};
+use super::message;
+use super::object::{self, ObjectRef};
+use super::{handle, wait};
+use crate::error::Result;
+use crate::sys::atomic::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use crate::sys::clock::Deadline;
+use crate::sys::process;
+
+/// Slots that are not free, in order.
+pub(super) fn used_slots(arena: &Arena) -> impl Iterator<Item = u32> {
+    (0..arena.layout.slots).step_by(64).flat_map(move |first| {
+        let mut word = arena.used(first).map_or(0, |used| used.load(SeqCst));
+        std::iter::from_fn(move || {
+            let bit = (word != 0).then(|| word.trailing_zeros())?;
+            word &= word - 1;
+            Some(first + bit)
+        })
+    })
+}
+
+/// Says that a member is dead and wakes whoever waits for what it held. Takes no lease, so that a fork server may call it.
+pub(crate) fn announce(member: Member) {
+    let Some(arena) = Arena::existing() else {
+        return;
+    };
+    let Some(slot) = member.slot(arena) else {
+        return;
+    };
+    let word = slot.identity.load(Acquire);
+    let identity = Identity::read(word);
+    if identity.generation != member.generation || matches!(identity.state, State::Free) {
+        return;
+    }
+    let ended = Identity {
+        state: State::Ended,
+        ..identity
+    };
+    if slot
+        .identity
+        .compare_exchange(word, ended.word(), AcqRel, Relaxed)
+        .is_ok()
+    {
+        wait::pass_on(arena, slot);
+        wait::look_again(arena, |number| held(arena, member.slot, number));
+    }
+}
+
+fn held(arena: &Arena, slot: u32, number: u32) -> bool {
+    let bits = arena
+        .bits(slot, number)
+        .map_or(0, |bits| bits.load(Relaxed));
+    bits & 1 << (number % 64) != 0
+}
+
+/// Gives back all that a dead member had, and its slot. The caller has the proof that it is dead (or that it never lived).
+pub(crate) fn settle(member: Member) -> Result<()> {
+    let arena = Arena::get()?;
+    announce(member);
+    let me = member::me()?;
+    let lease = &arena.header().settling;
+    let _taken = lease.take::<AcrossProcesses>(me, Deadline::NEVER);
+    if let Some(slot) = member.slot(arena) {
+        give_back(arena, member, slot);
+    }
+    lease.give::<AcrossProcesses>();
+    Ok(())
+}
+
+fn give_back(arena: &Arena, member: Member, slot: &Slot) {
+    let identity = Identity::read(slot.identity.load(Acquire));
+    if identity.state == State::Free {
+        return;
+    }
+    wait::pass_on(arena, slot);
+    if let Some(number) = slot.freeing.load(Acquire).checked_sub(1) {
+        object::take_apart(arena, number);
+        slot.freeing.store(0, Release);
+    }
+    clear_bits(arena, member.slot);
+    if slot.flags.load(Acquire) & OWNS_BLOCKS != 0 {
+        let owner = Owner::member(member.slot);
+        for block in blocks::owned_by(arena, owner).unwrap_or_default() {
+            if block.owner(arena) == owner {
+                message::discard(arena, block);
+            }
+        }
+    }
+    slot.outcome.store(0, Relaxed);
+    slot.flags.store(0, Relaxed);
+    free_slot(arena, member.slot, slot, identity);
+}
+
+/// Clears the map word by word, and frees the objects that nobody else holds.
+fn clear_bits(arena: &Arena, slot: u32) {
+    let high = arena
+        .header()
+        .objects_high
+        .load(Acquire)
+        .min(arena.layout.objects);
+    for first in (0..high).step_by(64) {
+        let Some(bits) = arena.bits(slot, first) else {
+            return;
+        };
+        let mut word = bits.load(SeqCst);
+        while word != 0 {
+            let number = first + word.trailing_zeros();
+            word &= word - 1;
+            handle::clear_bit(arena, slot, number);
+            if let Some(cell) = arena.cell(number) {
+                let generation = cell.generation.load(Acquire);
+                ObjectRef { number, generation }.free_if_unheld(arena);
+            }
+        }
+    }
+}
+
+fn free_slot(arena: &Arena, number: u32, slot: &Slot, identity: Identity) {
+    // The bit before the identity: a slot that is free may be claimed, and its claimer sets the bit.
+    if let Some(used) = arena.used(number) {
+        used.fetch_and(!(1 << (number % 64)), SeqCst);
+    }
+    let generation = identity.generation.wrapping_add(1);
+    let free = Identity {
+        state: State::Free,
+        generation,
+        pid: 0,
+    };
+    slot.identity.store(free.word(), Release);
+}
+
+/// Settles every member that is dead and that nobody will ask for: its parent is dead, or it had none.
+pub(crate) fn sweep(arena: &Arena) {
+    let own = member::known();
+    for number in used_slots(arena) {
+        let Some(slot) = arena.slot(number) else {
+            continue;
+        };
+        let identity = Identity::read(slot.identity.load(Acquire));
+        let member = Member {
+            slot: number,
+            generation: identity.generation,
+        };
+        if own == Some(member) || parent_lives(arena, slot) {
+            continue;
+        }
+        let dead = match identity.state {
+            State::Free => false,
+            State::Ended => true,
+            State::Reserved => process::proved_dead(identity.pid, 0),
+            State::Living => member::proved_dead(number, identity.generation),
+        };
+        if dead && let Err(error) = settle(member) {
+            log::error!("a dead member was not settled: {error}");
+        }
+    }
+}
+
+/// A parent that lives asks for its children itself.
+fn parent_lives(_arena: &Arena, slot: &Slot) -> bool {
+    let word = slot.parent.load(Acquire);
+    let parent = (word & u64::from(u32::MAX)) as u32;
+    let Some(parent) = parent.checked_sub(1) else {
+        return false;
+    };
+    let generation = (word >> 32) as u32;
+    !member::proved_dead(parent, generation)
+}

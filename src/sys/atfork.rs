@@ -1,0 +1,84 @@
+//! What must be true in a child of *any* fork, also of one made behind our back: `pthread_atfork(3)`.
+#![expect(unsafe_code, reason = "pthread_atfork has no safe wrapper")]
+//!
+//! # Safety
+//! The handlers touch atomics and [`Private`] words only; they allocate nothing and take no foreign lock.
+
+use super::atomic::{AcqRel, Acquire, AtomicPtr, AtomicU32, Relaxed, Release};
+use super::private::Private;
+use nix::libc;
+
+/// Something of this process that a fork must not copy half changed.
+pub(crate) trait Forkable: Sync {
+    /// In the parent, before the fork.
+    fn before(&self);
+    /// In the parent, after it.
+    fn after(&self);
+    /// In the child: the same, and forget what was the parent's.
+    fn child(&self);
+}
+
+/// A table that a forked child starts without.
+impl<T: Send + Default> Forkable for Private<T> {
+    fn before(&self) {
+        self.acquire();
+    }
+
+    fn after(&self) {
+        self.release();
+    }
+
+    fn child(&self) {
+        // The parent's values stay where they are: dropping them here would run the parent's destructors.
+        self.release();
+        let old = std::mem::take(&mut *self.lock());
+        let _parents = std::mem::ManuallyDrop::new(old);
+    }
+}
+
+const PLACES: usize = 8;
+static REGISTERED: [AtomicPtr<&'static dyn Forkable>; PLACES] =
+    [const { AtomicPtr::new(std::ptr::null_mut()) }; PLACES];
+static COUNT: AtomicU32 = AtomicU32::new(0);
+static GENERATION: AtomicU32 = AtomicU32::new(0);
+
+/// Changes in every forked child: what was noted under another number belongs to a parent.
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Relaxed)
+}
+
+/// Registers `tables`, once a process image, in the order in which they may be locked.
+pub(crate) fn register(tables: &[&'static &'static dyn Forkable]) {
+    for &table in tables {
+        let place = COUNT.fetch_add(1, AcqRel) as usize;
+        assert!(place < PLACES, "a place for every forkable table");
+        let pointer: *const &'static dyn Forkable = table;
+        REGISTERED[place].store(pointer.cast_mut(), Release);
+    }
+    // SAFETY: the three handlers are functions of this image that stay loaded and touch atomics only.
+    unsafe {
+        libc::pthread_atfork(Some(before), Some(after), Some(child));
+    }
+}
+
+fn registered() -> impl DoubleEndedIterator<Item = &'static dyn Forkable> {
+    REGISTERED.iter().filter_map(|place| {
+        let pointer = place.load(Acquire);
+        // SAFETY: a place holds null or a pointer made of a `&'static` by `register`.
+        unsafe { pointer.as_ref() }.copied()
+    })
+}
+
+extern "C" fn before() {
+    registered().for_each(Forkable::before);
+}
+
+extern "C" fn after() {
+    registered().rev().for_each(Forkable::after);
+}
+
+extern "C" fn child() {
+    GENERATION.fetch_add(1, Relaxed);
+    super::thread::forget();
+    registered().rev().for_each(Forkable::child);
+}

@@ -1,0 +1,65 @@
+//! Deadlines: a duration becomes a point on the monotonic clock once, at the public edge.
+
+use std::time::{Duration, Instant};
+
+/// A point in time at which a wait gives up, or never.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(When);
+
+#[derive(Clone, Copy, Debug)]
+enum When {
+    Now,
+    At(Instant),
+    Never,
+}
+
+impl Deadline {
+    /// Waits for ever.
+    pub(crate) const NEVER: Self = Self(When::Never);
+
+    /// Does not wait. Costs no look at the clock.
+    pub(crate) const fn now() -> Self {
+        Self(When::Now)
+    }
+
+    /// `timeout` from now; what overflows the clock is for ever.
+    pub(crate) fn after(timeout: Duration) -> Self {
+        Self(
+            Instant::now()
+                .checked_add(timeout)
+                .map_or(When::Never, When::At),
+        )
+    }
+
+    /// The same, but not before `least` from now.
+    pub(crate) fn or_later(self, least: Duration) -> Self {
+        let least = Instant::now() + least;
+        match self.0 {
+            When::Now => Self(When::At(least)),
+            When::At(at) => Self(When::At(at.max(least))),
+            When::Never => self,
+        }
+    }
+
+    /// What is left, at most `slice`; zero when the deadline has passed.
+    pub(crate) fn slice(self, slice: Duration) -> Duration {
+        self.left().map_or(slice, |left| left.min(slice))
+    }
+
+    /// What is left, `None` for ever.
+    pub(crate) fn left(self) -> Option<Duration> {
+        match self.0 {
+            When::Now => Some(Duration::ZERO),
+            When::At(at) => Some(at.saturating_duration_since(Instant::now())),
+            When::Never => None,
+        }
+    }
+
+    pub(crate) fn passed(self) -> bool {
+        match self.0 {
+            When::Now => true,
+            When::At(at) => Instant::now() >= at,
+            When::Never => false,
+        }
+    }
+}

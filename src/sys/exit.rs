@@ -1,0 +1,34 @@
+//! The end of a program: `atexit(3)`, `on_exit(3)`, and what stands in C's buffers.
+#![expect(unsafe_code, reason = "exit handlers are C functions")]
+//!
+//! # Safety
+//! Handlers are functions of this image that stay loaded.
+
+use nix::libc;
+
+unsafe extern "C" {
+    fn on_exit(
+        handler: extern "C" fn(libc::c_int, *mut libc::c_void),
+        argument: *mut libc::c_void,
+    ) -> libc::c_int;
+}
+
+/// Calls `handler` at the normal end of the program, before the handlers registered earlier.
+pub(crate) fn at_exit(handler: extern "C" fn()) {
+    // SAFETY: the handler is a function of this image.
+    unsafe { libc::atexit(handler) };
+}
+
+/// Calls `handler` with the status that `exit(3)` was given.
+pub(crate) fn at_exit_with_status(handler: extern "C" fn(libc::c_int, *mut libc::c_void)) {
+    // SAFETY: the handler is a function of this image and does not use its argument.
+    unsafe { on_exit(handler, std::ptr::null_mut()) };
+}
+
+/// Writes what stands in the buffers of Rust's and C's standard output.
+pub(crate) fn flush() {
+    use std::io::Write;
+    let _failed = std::io::stdout().flush();
+    // SAFETY: null flushes all streams.
+    unsafe { libc::fflush(std::ptr::null_mut()) };
+}

@@ -1,0 +1,136 @@
+//! Values as bytes. The codec (postcard) is named here and nowhere else.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::shm::message::{self, Cargo};
+use postcard::ser_flavors::Flavor;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Room for small values without the heap.
+const INLINE: usize = 120;
+
+/// Encoded bytes: inline while they fit.
+#[derive(Debug)]
+pub(crate) struct Bytes {
+    inline: [u8; INLINE],
+    length: usize,
+    spilled: Vec<u8>,
+}
+
+impl Bytes {
+    const fn new() -> Self {
+        Self {
+            inline: [0; INLINE],
+            length: 0,
+            spilled: Vec::new(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        if self.spilled.is_empty() {
+            &self.inline[..self.length]
+        } else {
+            &self.spilled
+        }
+    }
+
+    #[cold]
+    fn spill(&mut self, more: &[u8]) {
+        if self.spilled.is_empty() {
+            self.spilled.reserve(self.length + more.len() + INLINE);
+            self.spilled.extend_from_slice(&self.inline[..self.length]);
+        }
+        self.spilled.extend_from_slice(more);
+    }
+}
+
+impl Flavor for Bytes {
+    type Output = Self;
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        let end = self.length + bytes.len();
+        if self.spilled.is_empty() && end <= INLINE {
+            self.inline[self.length..end].copy_from_slice(bytes);
+            self.length = end;
+        } else {
+            self.spill(bytes);
+        }
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<Self> {
+        Ok(self)
+    }
+}
+
+/// Encodes a value; the handles in it are in flight with the cargo.
+#[inline]
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<(Bytes, Cargo)> {
+    let (bytes, cargo) = message::writing(|| postcard::serialize_with_flavor(value, Bytes::new()));
+    match bytes {
+        Ok(bytes) => Ok((bytes, cargo)),
+        Err(error) => Err(failed::<T>(ErrorKind::Encode, error)),
+    }
+}
+
+/// Decodes a value from all of `bytes`. The message that brought them must be kept until this is done.
+#[inline]
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    match message::reading(|| postcard::take_from_bytes(bytes)) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => {
+            let text = format!(
+                "{}: {} bytes too many",
+                std::any::type_name::<T>(),
+                rest.len()
+            );
+            Err(Error::new(ErrorKind::Decode, text))
+        }
+        Err(error) => Err(failed::<T>(ErrorKind::Decode, error)),
+    }
+}
+
+/// Decodes a value from the beginning of `bytes`, and gives the rest.
+pub(crate) fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8])> {
+    let decoded = message::reading(|| postcard::take_from_bytes(bytes));
+    decoded.map_err(|error| failed::<T>(ErrorKind::Decode, error))
+}
+
+#[cold]
+fn failed<T: ?Sized>(kind: ErrorKind, error: postcard::Error) -> Error {
+    Error::new(kind, format!("{}: {error}", std::any::type_name::<T>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_and_large_values_come_back() {
+        for length in [0, 1, 119, 120, 121, 5000] {
+            let value: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+            let (bytes, cargo) = encode(&value).expect("bytes encode");
+            assert!(cargo.is_empty());
+            assert_eq!(
+                decode::<Vec<u8>>(bytes.as_slice()).expect("and decode"),
+                value
+            );
+        }
+    }
+
+    #[test]
+    fn wrong_bytes_are_an_error_that_names_the_type() {
+        let error = decode::<String>(&[200]).expect_err("too short");
+        assert_eq!(error.kind(), ErrorKind::Decode);
+        assert!(error.to_string().contains("String"), "{error}");
+        let error = decode::<u8>(&[1, 2]).expect_err("too long");
+        assert!(error.to_string().contains("1 bytes too many"), "{error}");
+    }
+}
