@@ -43,6 +43,7 @@
 
 mod error;
 mod ipc;
+mod pool;
 mod process;
 mod shm;
 pub mod sync;
@@ -51,6 +52,7 @@ mod wire;
 
 pub use error::{Error, ErrorKind, RemoteError, Result};
 pub use ipc::{GetError, PutError, Queue, TryGetError, TryPutError};
+pub use pool::{AsyncResult, Pool, PoolBuilder, PoolStats};
 pub use process::{
     Arguments, Callable, CurrentProcess, Process, ProcessBuilder, cpu_count, current_process,
 };

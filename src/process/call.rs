@@ -90,7 +90,8 @@ const MAGIC: u64 = 0x6d75_6c74_6963_616c;
 #[derive(Debug)]
 struct Descriptor {
     magic: u64,
-    invoke: fn(&[u8]) -> Result<Reply>,
+    /// Takes the encoded arguments, and the handles that they carry.
+    invoke: fn(&[u8], Cargo) -> Result<Reply>,
     hash: fn() -> u64,
     name: fn() -> &'static str,
 }
@@ -153,9 +154,9 @@ impl Call {
         self.resolve().map_or("?", |descriptor| (descriptor.name)())
     }
 
-    /// Calls the function here, with encoded arguments. A panic goes through.
-    pub(crate) fn invoke(self, arguments: &[u8]) -> Result<Reply> {
-        (self.resolve()?.invoke)(arguments)
+    /// Calls the function here, with encoded arguments and the handles in them. A panic goes through.
+    pub(crate) fn invoke(self, arguments: &[u8], cargo: Cargo) -> Result<Reply> {
+        (self.resolve()?.invoke)(arguments, cargo)
     }
 }
 
@@ -186,8 +187,10 @@ impl<F: Callable<A>, A: Arguments> Carrier<F, A> {
     /// Calls it and throws the result away.
     const DISCARDS: &'static Descriptor = &Descriptor {
         magic: MAGIC,
-        invoke: |arguments| {
+        invoke: |arguments, cargo| {
             let arguments = wire::decode::<A>(arguments)?;
+            // They have arrived. Kept for the time of the call, they would leak when it is killed.
+            drop(cargo);
             let _result = Self::function().call(arguments);
             let (bytes, cargo) = wire::encode(&())?;
             Ok(Reply { bytes, cargo })
@@ -204,8 +207,10 @@ where
     /// Calls it and encodes the result.
     const ANSWERS: &'static Descriptor = &Descriptor {
         magic: MAGIC,
-        invoke: |arguments| {
+        invoke: |arguments, cargo| {
             let arguments = wire::decode::<A>(arguments)?;
+            // They have arrived. Kept for the time of the call, they would leak when it is killed.
+            drop(cargo);
             let result = Self::function().call(arguments);
             let (bytes, cargo) = wire::encode(&result)?;
             Ok(Reply { bytes, cargo })
@@ -230,6 +235,16 @@ where
     Call::of(Carrier::<F, A>::ANSWERS)
 }
 
+/// The function that calls `function` with each item.
+pub(crate) fn each<F: Callable<(T,)>, T: Arguments>(
+    _function: F,
+) -> impl Callable<(Vec<T>,), Output = Vec<F::Output>> {
+    |items: Vec<T>| {
+        let call = |item| Carrier::<F, (T,)>::function().call((item,));
+        items.into_iter().map(call).collect::<Vec<_>>()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,7 +259,7 @@ mod tests {
         let again = Call::from_words(call.words());
         let (arguments, _cargo) = wire::encode(&(2_u32, 3_u32)).expect("numbers encode");
         let reply = again
-            .invoke(arguments.as_slice())
+            .invoke(arguments.as_slice(), Cargo::default())
             .expect("the function is here");
         assert_eq!(
             wire::decode::<u32>(reply.bytes.as_slice()).expect("a number"),
@@ -271,12 +286,12 @@ mod tests {
                 distance: call.distance.wrapping_add(distance),
                 hash: call.hash,
             };
-            assert!(wrong.invoke(&[]).is_err());
+            assert!(wrong.invoke(&[], Cargo::default()).is_err());
         }
         let wrong = Call {
             hash: call.hash + 1,
             ..call
         };
-        assert!(wrong.invoke(&[]).is_err());
+        assert!(wrong.invoke(&[], Cargo::default()).is_err());
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn live(control: OwnedFd, lifeline_end: BorrowedFd<'_>, request: Requ
     };
     client::adopt(control, guard);
     let code = match wire_order(request) {
-        Ok((order, message)) => run(order, &message),
+        Ok((order, message)) => run(order, message),
         Err(error) => fail(&error.to_string()),
     };
     exit::leave(code)
@@ -54,12 +54,13 @@ fn wire_order(request: Request) -> Result<(Order, Message)> {
 }
 
 /// Runs the function; the answer is the exit code.
-fn run(order: Order, message: &Message) -> i32 {
+fn run(order: Order, message: Message) -> i32 {
+    let Message { bytes, cargo } = message;
     let name = order.identity.name.clone();
     current::become_child(order.identity);
     exit::install_for_child();
     panics::install(name);
-    match panics::catch(false, || order.call.invoke(&message.bytes)) {
+    match panics::catch(false, || order.call.invoke(&bytes, cargo)) {
         Ok(Ok(_reply)) => 0,
         Ok(Err(error)) => fail(&format!("{}: {error}", order.call.name())),
         Err(panic) => {

@@ -2,7 +2,7 @@
 
 use super::running::{self, Running};
 use crate::shm::member::{self, Status};
-use crate::sys::atomic::{AtomicU32, SeqCst};
+use crate::sys::atomic::{AtomicBool, AtomicU32, SeqCst};
 use crate::sys::clock::Deadline;
 use crate::sys::{exit, process};
 use std::ffi::{c_int, c_void};
@@ -49,8 +49,17 @@ pub(super) fn leave(code: i32) -> ! {
     process::exit_now(code)
 }
 
+/// This process is about to leave: nobody should start anything.
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+/// Is this process about to leave?
+pub(crate) fn is_ending() -> bool {
+    ENDING.load(SeqCst)
+}
+
 /// Terminates daemons, then joins the others for as long as they take.
 fn end_children() {
+    ENDING.store(true, SeqCst);
     let children = running::children();
     let (daemons, others): (Vec<Arc<Running>>, Vec<_>) =
         children.into_iter().partition(|child| child.daemon);

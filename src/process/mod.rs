@@ -27,7 +27,8 @@ pub use call::{Arguments, Callable};
 pub use current::{CurrentProcess, cpu_count, current_process};
 pub use start::{Process, ProcessBuilder};
 
-pub(crate) use call::{Call, Reply, task};
+pub(crate) use call::{Call, Reply, each, task};
+pub(crate) use exit::is_ending;
 pub(crate) use panics::{Panic, catch};
 pub(crate) use running::Running;
 pub(crate) use start::launch;

@@ -9,6 +9,7 @@
 pub(crate) mod atfork;
 pub(crate) mod atomic;
 pub(crate) mod clock;
+pub(crate) mod event;
 pub(crate) mod exit;
 pub(crate) mod futex;
 pub(crate) mod image;

@@ -1,0 +1,114 @@
+//! The life of a worker: take a hint, claim the cell, call the function, leave the result.
+
+use super::dispatch::{Hint, Words};
+use super::shared::PoolHandle;
+use super::table::{self, Outcome, Stage, State, TaskRef};
+use crate::error::{Error, ErrorKind, Result};
+use crate::process::{self, Panic, Reply};
+use crate::shm::arena::Arena;
+use crate::shm::member;
+use crate::shm::message::Cargo;
+use crate::wire;
+use serde::{Deserialize, Serialize};
+
+/// Why a task has no value, as its worker tells it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Trouble {
+    pub(super) process: String,
+    pub(super) pid: u32,
+    pub(super) what: What,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum What {
+    Panicked(Panic),
+    /// The arguments did not decode.
+    Decode(String),
+    /// The result did not encode.
+    Encode(String),
+    /// Anything else.
+    Failed(String),
+}
+
+/// The function of a worker process.
+pub(super) fn work(pool: PoolHandle) {
+    if let Err(error) = serve(&pool) {
+        log::error!("a pool worker gives up: {error}");
+        // A worker that cannot serve must be seen as dead, not as done.
+        std::panic::panic_any(error.to_string());
+    }
+}
+
+fn serve(pool: &PoolHandle) -> Result<()> {
+    let arena = Arena::get()?;
+    let own = member::own()?;
+    let slot = own.slot(arena).ok_or(ErrorKind::StaleHandle)?;
+    let words: &Words = pool.handle.cell().body();
+    while let Some(hint) = words.take(arena, own.slot, &slot.noted) {
+        if let Some(task) = table::find(arena, &pool.handle, &words.segments, hint.cell) {
+            run(task, hint, own.slot)?;
+        }
+    }
+    Ok(())
+}
+
+/// Claims the cell, if the hint is still true, and runs the task.
+fn run(task: TaskRef, hint: Hint, slot: u32) -> Result<()> {
+    let queued = Stage {
+        state: State::Queued,
+        worker: 0,
+        generation: hint.generation,
+    };
+    let running = Stage {
+        state: State::Running,
+        worker: slot,
+        ..queued
+    };
+    if !task.step(queued, running) {
+        return Ok(());
+    }
+    let call = task.call();
+    let called = process::catch(true, || call.invoke(&task.arguments()?, Cargo::default()));
+    let what = match called {
+        Ok(Ok(reply)) => match leave(&task, reply, slot) {
+            Ok(()) => None,
+            Err(error) => Some(what_failed(&error)),
+        },
+        Ok(Err(error)) => Some(what_failed(&error)),
+        Err(panic) => Some(What::Panicked(panic)),
+    };
+    if let Some(what) = what {
+        let trouble = Trouble {
+            process: process::current_process().name().to_owned(),
+            pid: std::process::id(),
+            what,
+        };
+        let (bytes, cargo) = wire::encode(&trouble)?;
+        task.leave_result(Outcome::Trouble, bytes.as_slice(), cargo, slot)?;
+    }
+    let done = Stage {
+        state: State::Done,
+        ..running
+    };
+    if task.step(running, done) {
+        Ok(())
+    } else {
+        Err(Error::new(
+            ErrorKind::Corrupt,
+            "a running task was taken away",
+        ))
+    }
+}
+
+fn leave(task: &TaskRef, reply: Reply, slot: u32) -> Result<()> {
+    task.leave_result(Outcome::Value, reply.bytes.as_slice(), reply.cargo, slot)
+}
+
+fn what_failed(error: &Error) -> What {
+    let text = error.to_string();
+    match error.kind() {
+        ErrorKind::Decode => What::Decode(text),
+        ErrorKind::Encode => What::Encode(text),
+        _ => What::Failed(text),
+    }
+}
