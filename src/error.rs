@@ -79,9 +79,14 @@ impl ErrorKind {
 /// assert_eq!(error.kind(), ErrorKind::InvalidInput);
 /// assert_eq!(error.to_string(), "invalid argument: a pool needs at least one worker");
 /// ```
-#[derive(Debug)]
 pub struct Error {
     kind: ErrorKind,
+    /// Boxed, because a `Result` that is mostly fine should be small.
+    detail: Option<Box<Detail>>,
+}
+
+#[derive(Debug)]
+struct Detail {
     context: String,
     source: Option<Source>,
 }
@@ -94,32 +99,30 @@ enum Source {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, context: impl Into<String>) -> Self {
-        Self {
-            kind,
-            context: context.into(),
-            source: None,
-        }
+        Self::with_source(kind, context.into(), None)
+    }
+
+    fn with_source(kind: ErrorKind, context: String, source: Option<Source>) -> Self {
+        let detail = Some(Box::new(Detail { context, source }));
+        Self { kind, detail }
     }
 
     pub(crate) fn os(context: impl Into<String>, error: impl Into<io::Error>) -> Self {
-        Self {
-            kind: ErrorKind::Os,
-            context: context.into(),
-            source: Some(Source::Os(error.into())),
-        }
+        let source = Some(Source::Os(error.into()));
+        Self::with_source(ErrorKind::Os, context.into(), source)
     }
 
     pub(crate) fn remote_error(kind: ErrorKind, remote: RemoteError) -> Self {
-        Self {
-            kind,
-            context: String::new(),
-            source: Some(Source::Remote(remote)),
-        }
+        Self::with_source(kind, String::new(), Some(Source::Remote(remote)))
     }
 
     pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.kind = kind;
         self
+    }
+
+    fn origin(&self) -> Option<&Source> {
+        self.detail.as_ref()?.source.as_ref()
     }
 
     /// The kind, to match on.
@@ -131,7 +134,7 @@ impl Error {
     /// What happened in the other process, where the error is of that sort.
     #[must_use]
     pub fn remote(&self) -> Option<&RemoteError> {
-        match &self.source {
+        match self.origin() {
             Some(Source::Remote(remote)) => Some(remote),
             _ => None,
         }
@@ -140,29 +143,39 @@ impl Error {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Self::new(kind, "")
+        Self { kind, detail: None }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(Source::Remote(remote)) = &self.source {
+        if let Some(remote) = self.remote() {
             return remote.fmt(f);
         }
         f.write_str(self.kind.words())?;
-        if !self.context.is_empty() {
-            write!(f, ": {}", self.context)?;
+        let context = self
+            .detail
+            .as_ref()
+            .map_or("", |detail| detail.context.as_str());
+        if !context.is_empty() {
+            write!(f, ": {context}")?;
         }
-        if let Some(Source::Os(error)) = &self.source {
+        if let Some(Source::Os(error)) = self.origin() {
             write!(f, ": {error}")?;
         }
         Ok(())
     }
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}({self})", self.kind)
+    }
+}
+
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self.source.as_ref()? {
+        match self.origin()? {
             Source::Os(error) => Some(error),
             Source::Remote(remote) => Some(remote),
         }

@@ -60,7 +60,7 @@ impl Hint {
     }
 
     pub(super) fn read(word: u64) -> Option<Self> {
-        let cell = ((word & u64::from(u32::MAX)) as u32).checked_sub(1)?;
+        let cell = ((word & 0xffff_ffff) as u32).checked_sub(1)?;
         Some(Self {
             cell,
             generation: (word >> 32) as u32,
@@ -236,7 +236,7 @@ impl Words {
             .tail
             .compare_exchange(seen, seen | SLEEPERS, SeqCst, Relaxed);
         if said.is_ok() || seen & SLEEPERS != 0 {
-            let expected = ((seen | SLEEPERS) & u64::from(u32::MAX)) as u32;
+            let expected = ((seen | SLEEPERS) & 0xffff_ffff) as u32;
             wait::sleep(low_half(&self.tail), expected, SLICE);
             // The wake-up took the bit with it, and others may sleep still.
             self.tail.fetch_or(SLEEPERS, AcqRel);

@@ -69,7 +69,6 @@ impl Pool {
     }
 
     /// A pool with options.
-    #[must_use]
     pub fn builder() -> PoolBuilder {
         PoolBuilder {
             workers: None,

@@ -114,7 +114,7 @@ impl<R> AsyncResult<R> {
             }
             let said = state.compare_exchange(word, word | WAITER, AcqRel, Relaxed);
             if word & WAITER != 0 || said.is_ok() {
-                let expected = ((word | WAITER) & u64::from(u32::MAX)) as u32;
+                let expected = ((word | WAITER) & 0xffff_ffff) as u32;
                 wait::sleep(low_half(state), expected, slice);
             }
         }

@@ -14,7 +14,6 @@ use crate::sys::private::Private;
 use crate::sys::socket;
 use nix::libc::SIGKILL;
 use nix::poll::{PollFd, PollFlags};
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 

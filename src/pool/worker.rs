@@ -67,24 +67,8 @@ fn run(task: TaskRef, hint: Hint, slot: u32) -> Result<()> {
     if !task.step(queued, running) {
         return Ok(());
     }
-    let call = task.call();
-    let called = process::catch(true, || call.invoke(&task.arguments()?, Cargo::default()));
-    let what = match called {
-        Ok(Ok(reply)) => match leave(&task, reply, slot) {
-            Ok(()) => None,
-            Err(error) => Some(what_failed(&error)),
-        },
-        Ok(Err(error)) => Some(what_failed(&error)),
-        Err(panic) => Some(What::Panicked(panic)),
-    };
-    if let Some(what) = what {
-        let trouble = Trouble {
-            process: process::current_process().name().to_owned(),
-            pid: std::process::id(),
-            what,
-        };
-        let (bytes, cargo) = wire::encode(&trouble)?;
-        task.leave_result(Outcome::Trouble, bytes.as_slice(), cargo, slot)?;
+    if let Some(what) = call(&task, slot) {
+        leave_trouble(&task, what, slot)?;
     }
     let done = Stage {
         state: State::Done,
@@ -98,6 +82,24 @@ fn run(task: TaskRef, hint: Hint, slot: u32) -> Result<()> {
             "a running task was taken away",
         ))
     }
+}
+
+/// Calls the function and leaves its value; or says why there is none.
+fn call(task: &TaskRef, slot: u32) -> Option<What> {
+    let call = task.call();
+    let called = process::catch(true, || call.invoke(&task.arguments()?, Cargo::default()));
+    let left = match called {
+        Ok(reply) => reply.and_then(|reply| leave(task, reply, slot)),
+        Err(panic) => return Some(What::Panicked(panic)),
+    };
+    left.err().map(|error| what_failed(&error))
+}
+
+fn leave_trouble(task: &TaskRef, what: What, slot: u32) -> Result<()> {
+    let process = process::current_process().name().to_owned();
+    let pid = std::process::id();
+    let (bytes, cargo) = wire::encode(&Trouble { process, pid, what })?;
+    task.leave_result(Outcome::Trouble, bytes.as_slice(), cargo, slot)
 }
 
 fn leave(task: &TaskRef, reply: Reply, slot: u32) -> Result<()> {

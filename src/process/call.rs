@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use std::any::TypeId;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
-use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 
 /// What a function gives back: its encoded result.
 #[derive(Debug)]
@@ -58,30 +58,29 @@ pub trait Callable<A>: Copy + Send + 'static {
 }
 
 macro_rules! callable {
-    ($($name:ident)*) => {
+    ($($name:ident $value:ident)*) => {
         impl<Func, Out, $($name),*> Callable<($($name,)*)> for Func
         where
             Func: Fn($($name),*) -> Out + Copy + Send + 'static,
         {
             type Output = Out;
 
-            #[expect(non_snake_case, reason = "a value is named as its type")]
-            fn call(self, ($($name,)*): ($($name,)*)) -> Out {
-                self($($name),*)
+            fn call(self, ($($value,)*): ($($name,)*)) -> Out {
+                self($($value),*)
             }
         }
     };
 }
 
 callable!();
-callable!(A);
-callable!(A B);
-callable!(A B C);
-callable!(A B C D);
-callable!(A B C D E);
-callable!(A B C D E F);
-callable!(A B C D E F G);
-callable!(A B C D E F G H);
+callable!(A a);
+callable!(A a B b);
+callable!(A a B b C c);
+callable!(A a B b C c D d);
+callable!(A a B b C c D d E e);
+callable!(A a B b C c D d E e F f);
+callable!(A a B b C c D d E e F f G g);
+callable!(A a B b C c D d E e F f G g H h);
 
 const MAGIC: u64 = 0x6d75_6c74_6963_616c;
 
@@ -173,9 +172,9 @@ impl<F: Callable<A>, A: Arguments> Carrier<F, A> {
     /// The function, out of nothing: it has no bytes.
     fn function() -> F {
         let () = Self::NO_CAPTURES;
-        // SAFETY: `F` has no bytes because of the assertion, so none are uninitialised; it is `Copy`, so a value that exists in
-        // the sender may be had again here.
-        unsafe { MaybeUninit::<F>::uninit().assume_init() }
+        // SAFETY: `F` has no bytes because of the assertion, so an aligned pointer is enough to read one; it is
+        // `Copy`, so a value that exists in the sender may be had again here.
+        unsafe { NonNull::<F>::dangling().as_ptr().read() }
     }
 
     fn hash() -> u64 {

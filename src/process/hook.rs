@@ -17,8 +17,8 @@ use std::os::fd::AsFd;
 /// The marker: the number that the server says hello with.
 pub(super) const MARKER: &str = "MULTIPROC_FORK_SERVER";
 
+/// The section holds pointers to functions of exactly this type, which the loader calls.
 #[used]
-// SAFETY: the section holds pointers to functions of exactly this type, which the loader calls.
 #[unsafe(link_section = ".init_array")]
 static HOOK: image::Constructor = hook;
 

@@ -95,7 +95,7 @@ impl Arena {
                     arena.initialise();
                     return Ok(arena.publish());
                 }
-                Err(_) if wanted == 0 && size as u64 / 2 >= SMALLEST => size = size / 2 & !4095,
+                Err(_) if wanted == 0 && size as u64 / 2 >= SMALLEST => size = (size / 2) & !4095,
                 Err(error) => return Err(error),
             }
         }

@@ -52,7 +52,7 @@ impl Owner {
 }
 
 fn tag(state: u32, kind: u32, order: usize) -> u32 {
-    state << 24 | kind << 16 | (order as u32 & 0xff)
+    state << 24 | kind << 16 | u32::try_from(order).unwrap_or(0xff)
 }
 
 /// The order of a tag in `state`, if it has that state and a sane order.
@@ -94,11 +94,7 @@ pub(super) fn initialise(arena: &Arena) {
     let units = arena.layout.units;
     let mut unit = 0;
     while unit < units {
-        let aligned = if unit == 0 {
-            ORDERS as u32 - 1
-        } else {
-            unit.trailing_zeros()
-        };
+        let aligned = if unit == 0 { 31 } else { unit.trailing_zeros() };
         let fits = (units - unit).ilog2();
         let order = aligned.min(fits) as usize;
         if let Some(place) = arena.unit(unit) {
@@ -296,13 +292,12 @@ pub(crate) fn allocate(bytes: u64, kind: Use, owner: Owner) -> Result<Block> {
         }
     })??;
     let block = Block(found.ok_or_else(full)?);
-    if bytes >= LARGE {
-        if let Err(error) = arena.populate(arena.data(block.0), bytes) {
-            free(block);
-            return Err(
-                Error::os(format!("{bytes} bytes of memory"), error).with_kind(ErrorKind::NoSpace)
-            );
-        }
+    if bytes >= LARGE
+        && let Err(error) = arena.populate(arena.data(block.0), bytes)
+    {
+        free(block);
+        let error = Error::os(format!("{bytes} bytes of memory"), error);
+        return Err(error.with_kind(ErrorKind::NoSpace));
     }
     Ok(block)
 }

@@ -114,7 +114,7 @@ impl Drop for Handle {
             return;
         };
         let generation = u64::from(self.object.generation);
-        let many = |now: u64| now >> 32 == generation && now & u64::from(u32::MAX) > 1;
+        let many = |now: u64| now >> 32 == generation && now & 0xffff_ffff > 1;
         if count
             .fetch_update(Relaxed, Relaxed, |now| many(now).then(|| now - 1))
             .is_ok()

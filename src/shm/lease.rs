@@ -217,11 +217,6 @@ impl Lease {
         self.word.load(Relaxed) != 0
     }
 
-    /// Is `me` the owner?
-    pub(crate) fn is_owned_by(&self, me: u64) -> bool {
-        self.word.load(Relaxed) & !WAITERS == me
-    }
-
     /// The word as the kernel's futexes see it.
     fn low_half(&self) -> &AtomicU32 {
         low_half(&self.word)
@@ -229,7 +224,7 @@ impl Lease {
 }
 
 fn low(word: u64) -> u32 {
-    (word & u64::from(u32::MAX)) as u32
+    (word & 0xffff_ffff) as u32
 }
 
 /// The low half of a 64-bit word, to sleep on.

@@ -53,7 +53,7 @@ impl Identity {
             _ => State::Free,
         };
         let generation = (word >> 32) as u32 & GENERATIONS;
-        let pid = ((word & u64::from(u32::MAX)) as u32).cast_signed();
+        let pid = ((word & 0xffff_ffff) as u32).cast_signed();
         Self {
             state,
             generation,
@@ -124,7 +124,7 @@ pub(crate) fn known() -> Option<Member> {
     let slot = u32::try_from(own >> 32).ok()?.checked_sub(1)?;
     Some(Member {
         slot,
-        generation: (own & u64::from(u32::MAX)) as u32,
+        generation: (own & 0xffff_ffff) as u32,
     })
 }
 
@@ -280,7 +280,7 @@ impl Member {
         };
         let expected = slot.status.load(Acquire);
         if let Some(Status::Running) = Status::read(expected, self.generation) {
-            let low = (expected & u64::from(u32::MAX)) as u32;
+            let low = (expected & 0xffff_ffff) as u32;
             futex::wait(low_half(&slot.status), low, timeout, futex::Scope::Shared);
         }
     }

@@ -169,7 +169,7 @@ pub(crate) fn sweep(arena: &Arena) {
 /// A parent that lives asks for its children itself.
 fn parent_lives(_arena: &Arena, slot: &Slot) -> bool {
     let word = slot.parent.load(Acquire);
-    let parent = (word & u64::from(u32::MAX)) as u32;
+    let parent = (word & 0xffff_ffff) as u32;
     let Some(parent) = parent.checked_sub(1) else {
         return false;
     };

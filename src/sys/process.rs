@@ -79,9 +79,8 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
 
 /// Is it proved that the process which had `pid` and `start_time` has ended? A start time of zero is unknown.
 pub(crate) fn proved_dead(pid: i32, start_time: u64) -> bool {
-    match nix::sys::signal::kill(Pid::from_raw(pid), None) {
-        Err(Errno::ESRCH) => return true,
-        Ok(()) | Err(_) => {}
+    if nix::sys::signal::kill(Pid::from_raw(pid), None) == Err(Errno::ESRCH) {
+        return true;
     }
     match stat(pid) {
         Ok(stat) => {

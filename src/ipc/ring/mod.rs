@@ -157,7 +157,7 @@ impl<'a> Ring<'a> {
 
 /// A block that is about to change its owner, and where the end was before.
 fn pending(block: Block, before: Position) -> u64 {
-    u64::from(block.0 + 1) << 32 | before.words & u64::from(u32::MAX)
+    u64::from(block.0 + 1) << 32 | before.words & 0xffff_ffff
 }
 
 /// The pending block of an end, and whether the end has moved since it was noted.
@@ -165,5 +165,5 @@ fn read_pending(end: &End) -> Option<(Block, bool)> {
     let word = end.pending.load(Acquire);
     let unit = u32::try_from(word >> 32).ok()?.checked_sub(1)?;
     let now = Position::read(end.position.load(Acquire)).words;
-    Some((Block(unit), (word ^ now) & u64::from(u32::MAX) != 0))
+    Some((Block(unit), (word ^ now) & 0xffff_ffff != 0))
 }

@@ -137,7 +137,7 @@ pub(super) fn sleep_until_moved(end: &End, seen: u64, deadline: Deadline) -> boo
             .position
             .compare_exchange(word, word | SLEEPERS, AcqRel, Relaxed);
         if word & SLEEPERS != 0 || said.is_ok() {
-            let expected = ((word | SLEEPERS) & u64::from(u32::MAX)) as u32;
+            let expected = ((word | SLEEPERS) & 0xffff_ffff) as u32;
             wait::sleep(low_half(&end.position), expected, slice);
         }
     }
