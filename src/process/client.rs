@@ -5,6 +5,7 @@ use super::server::{Answer, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
 use crate::sys::atfork::Forkable;
+use crate::sys::atomic::{AtomicBool, Relaxed};
 use crate::sys::clock::Deadline;
 use crate::sys::private::Private;
 use crate::sys::{lifeline, process, socket, spawn};
@@ -21,26 +22,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Connection {
     socket: OwnedFd,
-    /// Held open for as long as this process lives: its children die when it is closed.
-    _lifeline: OwnedFd,
-    /// The end of the lifeline that children watch, until the server has it.
-    watched: Private<Option<OwnedFd>>,
+    /// The server knows our lifeline.
+    introduced: AtomicBool,
     /// The server, where it is our own child and must be reaped by us.
     server: Option<i32>,
-    /// As a child: the guard that ties this process to its parent.
-    _guard: Option<OwnedFd>,
 }
 
 impl Connection {
-    fn new(socket: OwnedFd, server: Option<i32>, guard: Option<OwnedFd>) -> io::Result<Self> {
-        let (watched, held) = lifeline::create()?;
-        let watched = Private::new(Some(watched));
+    fn new(socket: OwnedFd, server: Option<i32>) -> io::Result<Self> {
+        socket::give_up_after(socket.as_fd(), PATIENCE)?;
         Ok(Self {
             socket,
-            _lifeline: held,
-            watched,
+            introduced: AtomicBool::new(false),
             server,
-            _guard: guard,
         })
     }
 
@@ -50,15 +44,32 @@ impl Connection {
     }
 }
 
-/// The connection of this process. A forked child closes its copies, so that neither server nor children take it for its parent.
+impl Drop for Connection {
+    /// Reaps a server of ours that has gone, when the last child that it started is forgotten.
+    fn drop(&mut self) {
+        if let Some(server) = self.server {
+            process::reap(server);
+        }
+    }
+}
+
+/// What ties this process to its server and its children.
 #[derive(Debug, Default)]
 pub(super) struct Link {
     connection: Option<Arc<Connection>>,
+    /// The end that children watch, and the end that is held open for as long as this process lives.
+    lifeline: Option<(OwnedFd, OwnedFd)>,
+    /// As a child: the guard that ties this process to its parent.
+    guard: Option<OwnedFd>,
 }
 
-pub(super) static LINK: Private<Link> = Private::new(Link { connection: None });
+pub(super) static LINK: Private<Link> = Private::new(Link {
+    connection: None,
+    lifeline: None,
+    guard: None,
+});
 
-/// What a fork does to [`LINK`].
+/// What a fork does to [`LINK`]: the child closes its copies, so that neither server nor children take it for its parent.
 #[derive(Debug)]
 pub(super) struct CloseInChild;
 
@@ -73,25 +84,23 @@ impl Forkable for CloseInChild {
 
     fn child(&self) {
         LINK.release();
-        if let Some(connection) = LINK.lock().connection.take() {
-            for fd in [
-                connection.socket.as_raw_fd(),
-                connection._lifeline.as_raw_fd(),
-            ] {
-                let _closed = nix::unistd::close(fd);
-            }
-            // Copies of handles in this child may share it, and must not close the numbers again.
-            let _numbers_are_closed = ManuallyDrop::new(connection);
+        let mut link = LINK.lock();
+        drop(link.lifeline.take());
+        drop(link.guard.take());
+        if let Some(connection) = link.connection.take() {
+            let _closed = nix::unistd::close(connection.socket.as_raw_fd());
+            // Copies of handles in this child may share it, and must not close the number again.
+            let _number_is_closed = ManuallyDrop::new(connection);
         }
     }
 }
 
-/// In a new child: the connection that the server made for it.
+/// In a new child: the connection that the server made for it, and the guard.
 pub(super) fn adopt(socket: OwnedFd, guard: OwnedFd) {
-    match Connection::new(socket, None, Some(guard)) {
-        Ok(connection) => LINK.lock().connection = Some(Arc::new(connection)),
-        Err(_) => process::exit_now(1),
-    }
+    let connection = Connection::new(socket, None);
+    let mut link = LINK.lock();
+    link.connection = connection.ok().map(Arc::new);
+    link.guard = Some(guard);
 }
 
 /// A child that the server has started.
@@ -105,35 +114,23 @@ pub(super) struct Started {
 /// Asks for a child. An answer that does not come is an error: nobody knows whether the child runs, so it is not asked again.
 pub(super) fn start(request: Request) -> Result<Started> {
     let mut link = LINK.lock();
-    let connection = match link
-        .connection
-        .take()
-        .filter(|connection| !connection.is_gone())
-    {
-        Some(connection) => connection,
-        None => Arc::new(connect()?),
+    let connection = match link.connection.take() {
+        Some(connection) if ask(&mut link, &connection, request)? => connection,
+        _ => {
+            let connection = Arc::new(connect()?);
+            if !ask(&mut link, &connection, request)? {
+                return unavailable("the fork server died as soon as it was started");
+            }
+            connection
+        }
     };
-    link.connection = Some(Arc::clone(&connection));
-    let mut watched = connection.watched.lock();
-    let socket = connection.socket.as_fd();
-    let sent = socket::send(
-        socket,
-        &request.to_bytes(),
-        watched.as_ref().map(AsFd::as_fd),
-    );
-    sent.map_err(|error| Error::os("ask the fork server for a process", error))?;
-    *watched = None;
-    drop(watched);
     let mut answer = [0; size_of::<Answer>()];
-    let packet = socket::recv_until(socket, &mut answer, Deadline::after(PATIENCE));
+    let packet = socket::recv_waiting(connection.socket.as_fd(), &mut answer);
     let packet = packet.map_err(|error| Error::os("answer of the fork server", error))?;
     if packet.length != answer.len() {
-        link.connection = None;
-        return Err(Error::new(
-            ErrorKind::StartMethodUnavailable,
-            "the fork server died while it started a process",
-        ));
+        return unavailable("the fork server died while it started a process");
     }
+    link.connection = Some(Arc::clone(&connection));
     match (Answer::from_ne_bytes(answer), packet.fd) {
         (pid, Some(pidfd)) if pid > 0 => Ok(Started {
             pid,
@@ -141,6 +138,23 @@ pub(super) fn start(request: Request) -> Result<Started> {
             connection,
         }),
         (errno, _) => Err(Error::os("fork", io::Error::from_raw_os_error(-errno))),
+    }
+}
+
+/// Sends the request, the first time with our lifeline; `false` when the server has gone.
+fn ask(link: &mut Link, connection: &Connection, request: Request) -> Result<bool> {
+    if link.lifeline.is_none() {
+        let made = lifeline::create();
+        link.lifeline = Some(made.map_err(|error| Error::os("a pipe", error))?);
+    }
+    let introduced = connection.introduced.swap(true, Relaxed);
+    let watched = link.lifeline.as_ref().filter(|_| !introduced);
+    let watched = watched.map(|(watched, _held)| watched.as_fd());
+    match socket::send(connection.socket.as_fd(), &request.to_bytes(), watched) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(false),
+        Err(error) => Err(Error::os("ask the fork server for a process", error)),
     }
 }
 
@@ -177,7 +191,7 @@ fn connect() -> Result<Connection> {
                     or is this crate loaded as a plugin?";
         return unavailable(text);
     }
-    Connection::new(ours, Some(server), None).map_err(failed)
+    Connection::new(ours, Some(server)).map_err(failed)
 }
 
 fn unavailable<T>(text: &str) -> Result<T> {
@@ -191,13 +205,4 @@ fn discard(server: i32) {
         nix::sys::signal::Signal::SIGKILL,
     );
     let _reaped = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(server), None);
-}
-
-impl Drop for Connection {
-    /// Reaps a server of ours that has gone, when the last child that it started is forgotten.
-    fn drop(&mut self) {
-        if let Some(server) = self.server {
-            process::reap(server);
-        }
-    }
 }

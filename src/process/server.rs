@@ -15,6 +15,7 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::signalfd::SignalFd;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// A request to start a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,9 @@ impl Request {
     }
 }
 
+/// After so long without a request the server does what can wait.
+const IDLE: Duration = Duration::from_millis(5);
+
 /// The answer: the child's pid, or the error number of the call that failed, negative.
 pub(super) type Answer = i32;
 
@@ -63,6 +67,8 @@ struct Peer {
 struct Server {
     peers: Vec<Peer>,
     children: Vec<(i32, Member)>,
+    /// Children whose start time is not noted yet: that is done when there is nothing else to do.
+    unnoted: Vec<(i32, Member)>,
     signals: SignalFd,
 }
 
@@ -80,6 +86,7 @@ pub(super) fn run(control: OwnedFd, arena: OwnedFd, hello: u64) -> io::Result<()
     let mut server = Server {
         peers,
         children: Vec::new(),
+        unnoted: Vec::new(),
         signals,
     };
     while !server.peers.is_empty() {
@@ -95,7 +102,17 @@ impl Server {
         let all = std::iter::once(self.signals.as_fd())
             .chain(self.peers.iter().map(|peer| peer.control.as_fd()));
         let mut fds: Vec<PollFd<'_>> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-        socket::poll_until(&mut fds, Deadline::NEVER)?;
+        let idle = if self.unnoted.is_empty() {
+            Deadline::NEVER
+        } else {
+            Deadline::after(IDLE)
+        };
+        if !socket::poll_until(&mut fds, idle)? {
+            for (pid, member) in std::mem::take(&mut self.unnoted) {
+                member.note_start_time(pid);
+            }
+            return Ok(());
+        }
         let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
         if ready[0] {
             self.reap();
@@ -140,7 +157,7 @@ impl Server {
                     control,
                     lifeline: None,
                 });
-                request.member.note_start_time(pid);
+                self.unnoted.push((pid, request.member));
                 answered
             }
         }
@@ -166,14 +183,24 @@ impl Server {
         }
     }
 
+    fn reap_next(&self) -> Option<(i32, i32)> {
+        if self.children.is_empty() {
+            None
+        } else {
+            process::reap_any()
+        }
+    }
+
     /// Reaps all children that have ended, and says how.
     fn reap(&mut self) {
-        while let Ok(Some(_)) = self.signals.read_signal() {}
-        while let Some((pid, status)) = process::reap_any() {
+        // The signal is one bit, however many children have ended.
+        let _signal = self.signals.read_signal();
+        while let Some((pid, status)) = self.reap_next() {
             let Some(index) = self.children.iter().position(|&(child, _)| child == pid) else {
                 continue;
             };
             let (_, member) = self.children.swap_remove(index);
+            self.unnoted.retain(|&(child, _)| child != pid);
             member.set_status(Status::Reaped(status));
             settle::announce(member);
         }

@@ -4,7 +4,7 @@
 //! # Safety
 //! The handlers touch atomics and [`Private`] words only; they allocate nothing and take no foreign lock.
 
-use super::atomic::{AcqRel, Acquire, AtomicPtr, AtomicU32, Relaxed, Release};
+use super::atomic::{AcqRel, Acquire, AtomicBool, AtomicPtr, AtomicU32, Relaxed, Release};
 use super::private::Private;
 use nix::libc;
 
@@ -40,6 +40,7 @@ const PLACES: usize = 8;
 static REGISTERED: [AtomicPtr<&'static dyn Forkable>; PLACES] =
     [const { AtomicPtr::new(std::ptr::null_mut()) }; PLACES];
 static COUNT: AtomicU32 = AtomicU32::new(0);
+static INSTALLED: AtomicBool = AtomicBool::new(false);
 static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 /// Changes in every forked child: what was noted under another number belongs to a parent.
@@ -54,6 +55,9 @@ pub(crate) fn register(tables: &[&'static &'static dyn Forkable]) {
         assert!(place < PLACES, "a place for every forkable table");
         let pointer: *const &'static dyn Forkable = table;
         REGISTERED[place].store(pointer.cast_mut(), Release);
+    }
+    if INSTALLED.swap(true, AcqRel) {
+        return;
     }
     // SAFETY: the three handlers are functions of this image that stay loaded and touch atomics only.
     unsafe {

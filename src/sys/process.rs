@@ -9,7 +9,7 @@ use nix::libc;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 
 /// Which side of a fork this is.
 #[derive(Debug)]
@@ -58,8 +58,9 @@ pub(crate) struct Stat {
 
 /// Reads `/proc/PID/stat`; `NotFound` when there is no such process.
 pub(crate) fn stat(pid: i32) -> io::Result<Stat> {
-    let text = fs::read(format!("/proc/{pid}/stat"))?;
-    parse_stat(&text).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    let mut text = [0; 1024];
+    let length = fs::File::open(format!("/proc/{pid}/stat"))?.read(&mut text)?;
+    parse_stat(&text[..length]).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// The name in parentheses may hold anything, so the fields are counted from the last parenthesis.

@@ -6,8 +6,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, getsockopt,
-    recvmsg, sendmsg, socketpair, sockopt,
+    recvmsg, sendmsg, setsockopt, socketpair, sockopt,
 };
+use nix::sys::time::TimeVal;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -62,9 +63,13 @@ pub(crate) struct Packet {
 
 /// Receives one packet without waiting; a length of zero is the end of the other side.
 pub(crate) fn recv(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Packet> {
+    receive(socket, bytes, MsgFlags::MSG_DONTWAIT)
+}
+
+fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: MsgFlags) -> io::Result<Packet> {
     let mut space = cmsg_space!([RawFd; 2]);
     let mut iov = [IoSliceMut::new(bytes)];
-    let flags = MsgFlags::MSG_CMSG_CLOEXEC | MsgFlags::MSG_DONTWAIT;
+    let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
     let message = loop {
         match recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(&mut space), flags) {
             Err(Errno::EINTR) => {}
@@ -87,6 +92,17 @@ pub(crate) fn recv(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Packe
 fn own(raw: RawFd) -> OwnedFd {
     // SAFETY: the kernel has just installed this descriptor for us, nobody else knows its number.
     unsafe { OwnedFd::from_raw_fd(raw) }
+}
+
+/// From here on [`recv_waiting`] gives up after `patience`.
+pub(crate) fn give_up_after(socket: BorrowedFd<'_>, patience: Duration) -> io::Result<()> {
+    let patience = TimeVal::new(patience.as_secs().try_into().unwrap_or(i64::MAX), 0);
+    Ok(setsockopt(&socket, sockopt::ReceiveTimeout, &patience)?)
+}
+
+/// Receives one packet, waiting as long as [`give_up_after`] said; `WouldBlock` when none came.
+pub(crate) fn recv_waiting(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Packet> {
+    receive(socket, bytes, MsgFlags::empty())
 }
 
 /// Waits for a packet until the deadline; `TimedOut` when none came.
