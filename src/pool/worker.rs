@@ -7,7 +7,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::process::{self, Panic, Reply};
 use crate::shm::arena::Arena;
 use crate::shm::member;
-use crate::shm::message::Cargo;
 use crate::wire;
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +86,7 @@ fn run(task: TaskRef, hint: Hint, slot: u32) -> Result<()> {
 /// Calls the function and leaves its value; or says why there is none.
 fn call(task: &TaskRef, slot: u32) -> Option<What> {
     let call = task.call();
-    let called = process::catch(true, || call.invoke(&task.arguments()?, Cargo::default()));
+    let called = process::catch(true, || call.invoke(&task.arguments()?, &mut || ()));
     let left = match called {
         Ok(reply) => reply.and_then(|reply| leave(task, reply, slot)),
         Err(panic) => return Some(What::Panicked(panic)),

@@ -89,8 +89,8 @@ const MAGIC: u64 = 0x6d75_6c74_6963_616c;
 #[derive(Debug)]
 struct Descriptor {
     magic: u64,
-    /// Takes the encoded arguments, and the handles that they carry.
-    invoke: fn(&[u8], Cargo) -> Result<Reply>,
+    /// Takes the encoded arguments, and what to call once they are decoded.
+    invoke: fn(&[u8], &mut dyn FnMut()) -> Result<Reply>,
     hash: fn() -> u64,
     name: fn() -> &'static str,
 }
@@ -153,9 +153,10 @@ impl Call {
         self.resolve().map_or("?", |descriptor| (descriptor.name)())
     }
 
-    /// Calls the function here, with encoded arguments and the handles in them. A panic goes through.
-    pub(crate) fn invoke(self, arguments: &[u8], cargo: Cargo) -> Result<Reply> {
-        (self.resolve()?.invoke)(arguments, cargo)
+    /// Calls the function here, with encoded arguments. A panic goes through. `decoded` is called between the two: from then on the
+    /// arguments hold their objects themselves, and their message may be dropped.
+    pub(crate) fn invoke(self, arguments: &[u8], decoded: &mut dyn FnMut()) -> Result<Reply> {
+        (self.resolve()?.invoke)(arguments, decoded)
     }
 }
 
@@ -186,10 +187,9 @@ impl<F: Callable<A>, A: Arguments> Carrier<F, A> {
     /// Calls it and throws the result away.
     const DISCARDS: &'static Descriptor = &Descriptor {
         magic: MAGIC,
-        invoke: |arguments, cargo| {
+        invoke: |arguments, decoded| {
             let arguments = wire::decode::<A>(arguments)?;
-            // They have arrived. Kept for the time of the call, they would leak when it is killed.
-            drop(cargo);
+            decoded();
             let _result = Self::function().call(arguments);
             let (bytes, cargo) = wire::encode(&())?;
             Ok(Reply { bytes, cargo })
@@ -206,10 +206,9 @@ where
     /// Calls it and encodes the result.
     const ANSWERS: &'static Descriptor = &Descriptor {
         magic: MAGIC,
-        invoke: |arguments, cargo| {
+        invoke: |arguments, decoded| {
             let arguments = wire::decode::<A>(arguments)?;
-            // They have arrived. Kept for the time of the call, they would leak when it is killed.
-            drop(cargo);
+            decoded();
             let result = Self::function().call(arguments);
             let (bytes, cargo) = wire::encode(&result)?;
             Ok(Reply { bytes, cargo })
@@ -258,7 +257,7 @@ mod tests {
         let again = Call::from_words(call.words());
         let (arguments, _cargo) = wire::encode(&(2_u32, 3_u32)).expect("numbers encode");
         let reply = again
-            .invoke(arguments.as_slice(), Cargo::default())
+            .invoke(arguments.as_slice(), &mut || ())
             .expect("the function is here");
         assert_eq!(
             wire::decode::<u32>(reply.bytes.as_slice()).expect("a number"),
@@ -285,12 +284,12 @@ mod tests {
                 distance: call.distance.wrapping_add(distance),
                 hash: call.hash,
             };
-            assert!(wrong.invoke(&[], Cargo::default()).is_err());
+            assert!(wrong.invoke(&[], &mut || ()).is_err());
         }
         let wrong = Call {
             hash: call.hash + 1,
             ..call
         };
-        assert!(wrong.invoke(&[], Cargo::default()).is_err());
+        assert!(wrong.invoke(&[], &mut || ()).is_err());
     }
 }

@@ -6,8 +6,11 @@ use super::current::{self, Identity};
 use super::exit;
 use super::panics::{self, Panic};
 use super::server::Request;
+use super::start;
 use crate::error::Result;
-use crate::shm::{Message, member, message};
+use crate::shm::arena::Arena;
+use crate::shm::blocks::Block;
+use crate::shm::{member, message};
 use crate::sys::{lifeline, process, signal};
 use crate::wire;
 use nix::unistd::{Pid, setpgid};
@@ -27,9 +30,10 @@ pub(super) fn live(control: OwnedFd, lifeline_end: BorrowedFd<'_>, request: Requ
         Ok(guard) => guard,
         Err(_) => process::exit_now(1),
     };
+    start::register_tables();
     client::adopt(control, guard);
     let code = match wire_order(request) {
-        Ok((order, message)) => run(order, message),
+        Ok((order, arguments)) => run(order, &arguments, request),
         Err(error) => fail(&error.to_string()),
     };
     exit::leave(code)
@@ -45,22 +49,31 @@ fn settle_in(lifeline_end: BorrowedFd<'_>, request: Request) -> std::io::Result<
     Ok(guard)
 }
 
-fn wire_order(request: Request) -> Result<(Order, Message)> {
-    let mut message = message::take(request.message)?;
-    let (order, rest) = wire::decode_first::<Order>(&message.bytes)?;
-    let start = message.bytes.len() - rest.len();
-    message.bytes.drain(..start);
-    Ok((order, message))
+/// The order and the encoded arguments. Their message stays in its block, which our slot owns, until they are decoded: were its
+/// handles in flight with private memory, a kill would leak every object that the arguments name.
+fn wire_order(request: Request) -> Result<(Order, Vec<u8>)> {
+    let mut bytes = message::peek(request.message)?;
+    let (order, rest) = wire::decode_first::<Order>(&bytes)?;
+    let start = bytes.len() - rest.len();
+    bytes.drain(..start);
+    Ok((order, bytes))
+}
+
+/// The arguments are decoded: their message is over.
+fn discard(message: Block) {
+    if let Some(arena) = Arena::existing() {
+        message::discard(arena, message);
+    }
 }
 
 /// Runs the function; the answer is the exit code.
-fn run(order: Order, message: Message) -> i32 {
-    let Message { bytes, cargo } = message;
+fn run(order: Order, arguments: &[u8], request: Request) -> i32 {
     let name = order.identity.name.clone();
     current::become_child(order.identity);
     exit::install_for_child();
     panics::install(name);
-    match panics::catch(false, || order.call.invoke(&bytes, cargo)) {
+    let mut decoded = || discard(request.message);
+    match panics::catch(false, || order.call.invoke(arguments, &mut decoded)) {
         Ok(Ok(_reply)) => 0,
         Ok(Err(error)) => fail(&format!("{}: {error}", order.call.name())),
         Err(panic) => {

@@ -4,6 +4,7 @@ use super::hook::MARKER;
 use super::server::{Answer, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
+use crate::shm::member::Status;
 use crate::sys::atfork::Forkable;
 use crate::sys::atomic::{AtomicBool, Relaxed};
 use crate::sys::clock::Deadline;
@@ -45,10 +46,15 @@ impl Connection {
 }
 
 impl Drop for Connection {
-    /// Reaps a server of ours that has gone, when the last child that it started is forgotten.
+    /// Reaps a server of ours that has gone, when the last child that it started is forgotten. Its end of the socket is closed a
+    /// little before it can be reaped.
     fn drop(&mut self) {
-        if let Some(server) = self.server {
-            process::reap(server);
+        match self.server {
+            Some(server) if self.is_gone() => {
+                let _reaped = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(server), None);
+            }
+            Some(server) => _ = process::reap(server),
+            None => {}
         }
     }
 }
@@ -124,9 +130,13 @@ pub(super) fn start(request: Request) -> Result<Started> {
             connection
         }
     };
+    // An answer that does not come now must not be taken for the next one's: the connection is kept only with it.
     let mut answer = [0; size_of::<Answer>()];
     let packet = socket::recv_waiting(connection.socket.as_fd(), &mut answer);
-    let packet = packet.map_err(|error| Error::os("answer of the fork server", error))?;
+    let packet = packet.map_err(|error| {
+        let error = Error::os("answer of the fork server", error);
+        error.with_kind(ErrorKind::StartMethodUnavailable)
+    })?;
     if packet.length != answer.len() {
         return unavailable("the fork server died while it started a process");
     }
@@ -137,7 +147,23 @@ pub(super) fn start(request: Request) -> Result<Started> {
             pidfd,
             connection,
         }),
+        (pid, None) if pid > 0 => {
+            end_unheld(&connection, request, pid);
+            let full = io::Error::from_raw_os_error(nix::libc::EMFILE);
+            Err(Error::os("take the descriptor of a process", full))
+        }
         (errno, _) => Err(Error::os("fork", io::Error::from_raw_os_error(-errno))),
+    }
+}
+
+/// A child runs, and there was no room for its pidfd: nobody could ever join it.
+fn end_unheld(connection: &Connection, request: Request, pid: i32) {
+    let _gone = nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(pid),
+        nix::sys::signal::Signal::SIGKILL,
+    );
+    while request.member.status() == Some(Status::Running) && !connection.is_gone() {
+        request.member.sleep_on_status(Duration::from_millis(50));
     }
 }
 
@@ -191,7 +217,10 @@ fn connect() -> Result<Connection> {
                     or is this crate loaded as a plugin?";
         return unavailable(text);
     }
-    Connection::new(ours, Some(server)).map_err(failed)
+    Connection::new(ours, Some(server)).map_err(|error| {
+        discard(server);
+        failed(error)
+    })
 }
 
 fn unavailable<T>(text: &str) -> Result<T> {

@@ -214,7 +214,9 @@ fn fork() -> io::Result<Fork> {
 }
 
 fn become_child(control: OwnedFd, lifeline: BorrowedFd<'_>, request: Request) -> ! {
-    let keep = [control.as_raw_fd(), lifeline.as_raw_fd()];
+    // The arena's too: this child may have to start a fork server of its own.
+    let arena = Arena::existing().map_or(lifeline, Arena::fd);
+    let keep = [control.as_raw_fd(), lifeline.as_raw_fd(), arena.as_raw_fd()];
     close_all_but(keep.map(i32::cast_unsigned));
     child::live(control, lifeline, request)
 }
@@ -223,7 +225,7 @@ fn become_child(control: OwnedFd, lifeline: BorrowedFd<'_>, request: Request) ->
     unsafe_code,
     reason = "closing descriptors that have owners has a condition"
 )]
-fn close_all_but(mut keep: [u32; 2]) {
+fn close_all_but(mut keep: [u32; 3]) {
     // SAFETY: the owners of the others are the server's tables, which the child neither uses nor drops: it never returns.
     unsafe { spawn::close_all_but(&mut keep) };
 }

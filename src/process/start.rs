@@ -396,15 +396,20 @@ fn send(member: Member, bytes: &[u8], cargo: message::Cargo) -> Result<client::S
 
 /// Once in the life of a process image: what a fork must do to the tables of this room; and the exit handler.
 fn prepare_once() -> Result<()> {
+    hook::keep();
+    let _own = member::own()?;
+    register_tables();
+    exit::install_for_parent();
+    Ok(())
+}
+
+/// What a fork must do to the tables of this room. A child does it before anything else: it has a connection from the start.
+pub(super) fn register_tables() {
     static PREPARED: AtomicBool = AtomicBool::new(false);
     static LINK: &dyn Forkable = &client::CloseInChild;
     static CHILDREN: &dyn Forkable = &running::CHILDREN;
     static OWN: &dyn Forkable = &current::OWN;
-    hook::keep();
-    let _own = member::own()?;
     if !PREPARED.swap(true, SeqCst) {
         atfork::register(&[&LINK, &CHILDREN, &OWN]);
     }
-    exit::install_for_parent();
-    Ok(())
 }

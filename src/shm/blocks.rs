@@ -185,8 +185,9 @@ impl Allocator<'_> {
         let mut order = order_of(place.tag.load(Acquire), USED).ok_or(())?;
         self.keep(order, true);
         self.punch(unit, order);
-        place.owner.store(0, Relaxed);
+        // The tag first: a used block without an owner would be nobody's for ever.
         place.tag.store(tag(FREE, 0, order), Release);
+        place.owner.store(0, Release);
         while order + 1 < ORDERS {
             let buddy = unit ^ (1 << order);
             let Some(other) = self.arena.unit(buddy) else {

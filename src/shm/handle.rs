@@ -129,9 +129,11 @@ impl Drop for Handle {
             count.store(now - 1, Relaxed);
         } else if now == generation << 32 | 1 {
             count.store(0, Relaxed);
+            let outer = object::note_freeing(arena, self.object.number + 1);
             clear_bit(arena, own.slot, self.object.number);
             drop(counting);
             self.object.free_if_unheld(arena);
+            object::note_freeing(arena, outer);
         }
     }
 }

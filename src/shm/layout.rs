@@ -79,7 +79,7 @@ pub(crate) struct Slot {
     pub(crate) noted: AtomicU64,
     /// The block with the story of its panic, as unit + 1. Written by itself.
     pub(crate) outcome: AtomicU32,
-    /// The object that it is taking apart, as number + 1. Written by itself.
+    /// The object that it lets go of or is taking apart, as number + 1. Written by itself.
     pub(crate) freeing: AtomicU32,
     /// [`OWNS_BLOCKS`]. Written by itself.
     pub(crate) flags: AtomicU32,

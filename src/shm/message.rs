@@ -52,29 +52,66 @@ pub(crate) struct Message {
     pub(crate) cargo: Cargo,
 }
 
+/// The time of one `write`: what it carries is its own, also when a value that is serialised sends something itself, and lands when
+/// it panics.
+struct Writing {
+    outer: bool,
+    outer_carried: Option<Vec<ObjectRef>>,
+}
+
+impl Writing {
+    #[inline]
+    fn begin() -> Self {
+        Self {
+            outer: WRITING.replace(true),
+            outer_carried: Some(CARRIED.take()),
+        }
+    }
+
+    #[inline]
+    fn carried(&mut self) -> Cargo {
+        match self.outer_carried.take() {
+            Some(outer) => Cargo(CARRIED.replace(outer)),
+            None => Cargo::default(),
+        }
+    }
+}
+
+impl Drop for Writing {
+    #[inline]
+    fn drop(&mut self) {
+        WRITING.set(self.outer);
+        drop(self.carried());
+    }
+}
+
 /// Runs `write`, which serialises a value, and collects the handles that it puts in flight.
 #[inline]
 pub(crate) fn writing<R>(write: impl FnOnce() -> R) -> (R, Cargo) {
-    let outer = WRITING.replace(true);
+    let mut writing = Writing::begin();
     let result = write();
-    WRITING.set(outer);
-    let carried = CARRIED.with_borrow_mut(|carried| {
-        if carried.is_empty() {
-            Vec::new()
-        } else {
-            std::mem::take(carried)
-        }
-    });
-    (result, Cargo(carried))
+    (result, writing.carried())
+}
+
+/// The time of one `read`.
+struct Reading {
+    outer: bool,
+}
+
+impl Drop for Reading {
+    #[inline]
+    fn drop(&mut self) {
+        READING.set(self.outer);
+    }
 }
 
 /// Runs `read`, which deserialises a value and may meet handles.
 #[inline]
 pub(crate) fn reading<R>(read: impl FnOnce() -> R) -> R {
-    let outer = READING.replace(true);
-    let result = read();
-    READING.set(outer);
-    result
+    let _reading = Reading {
+        outer: READING.replace(true),
+    };
+    read()
 }
 
 pub(super) fn is_reading() -> bool {

@@ -11,7 +11,7 @@ use super::layout::{Cell, KINDS, Kind, OWNS_BLOCKS};
 use super::member;
 use super::message;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::atomic::{Acquire, Relaxed, Release, SeqCst};
+use crate::sys::atomic::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 
 /// Names an object at one time of its cell's use. Holds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +32,7 @@ enum State {
 #[derive(Clone, Copy, Debug)]
 struct Life {
     state: State,
+    /// Of a dying object: the slot that takes it apart, plus 1. Nobody else may, until that member is settled.
     flights: u32,
     epoch: u64,
 }
@@ -194,9 +195,11 @@ impl ObjectRef {
                 ..life
             })
         };
+        let outer = note_freeing(arena, self.number + 1);
         if self.change(arena, less).is_ok_and(|life| life.flights == 0) {
             self.free_if_unheld(arena);
         }
+        note_freeing(arena, outer);
     }
 
     /// A new holder has set its bit: whoever looked before must look again.
@@ -209,17 +212,19 @@ impl ObjectRef {
         let Some(cell) = arena.cell(self.number) else {
             return;
         };
+        let outer = note_freeing(arena, self.number + 1);
+        let by = member::known().map_or(0, |own| own.slot + 1);
         loop {
             let word = cell.life.load(SeqCst);
             let life = Life::read(word);
             let same = cell.generation.load(Acquire) == self.generation;
             let free = same && life.state == State::Living && life.flights == 0;
             if !free || super::handle::anyone_holds(arena, self.number) {
-                return;
+                break;
             }
-            note_freeing(arena, self.number + 1);
             let dying = Life {
                 state: State::Dying,
+                flights: by,
                 ..life.next()
             };
             if cell
@@ -227,29 +232,42 @@ impl ObjectRef {
                 .compare_exchange(word, dying.word(), SeqCst, SeqCst)
                 .is_ok()
             {
-                take_apart(arena, self.number);
-                return;
+                take_apart(arena, self.number, by);
+                break;
             }
-            note_freeing(arena, 0);
         }
+        note_freeing(arena, outer);
     }
 }
 
-/// Notes in our own slot what we are taking apart, so that it can be finished for us.
-fn note_freeing(arena: &Arena, number: u32) {
-    if let Some(slot) = member::known().and_then(|own| arena.slot(own.slot)) {
-        slot.freeing.store(number, Release);
+/// Finishes what a dead member was taking apart, and what it was about to.
+pub(super) fn finish_freeing(arena: &Arena, number: u32, slot: u32) {
+    // Taking a queue apart frees what its messages carry: there can be several.
+    let high = arena.header().objects_high.load(Acquire);
+    for number in 0..high.min(arena.layout.objects) {
+        take_apart(arena, number, slot + 1);
+    }
+    if let Some(cell) = arena.cell(number) {
+        let generation = cell.generation.load(Acquire);
+        ObjectRef { number, generation }.free_if_unheld(arena);
     }
 }
 
-/// Takes a dying object apart. May be called again when the first who did it was killed.
-pub(super) fn take_apart(arena: &Arena, number: u32) {
+/// Notes in our own slot what we may be the last to need, before we let go of it, so that its freeing can be done or finished
+/// for us. Answers with what was noted before. Of two threads of one member the later note counts: a kill then may leak the
+/// other's object.
+pub(super) fn note_freeing(arena: &Arena, number: u32) -> u32 {
+    let slot = member::known().and_then(|own| arena.slot(own.slot));
+    slot.map_or(0, |slot| slot.freeing.swap(number, AcqRel))
+}
+
+/// Takes an object apart that is dying by the slot `by - 1`. May be called again when the first who did it was killed.
+fn take_apart(arena: &Arena, number: u32, by: u32) {
     let Some(cell) = arena.cell(number) else {
         return;
     };
     let life = Life::read(cell.life.load(Acquire));
-    if life.state != State::Dying {
-        note_freeing(arena, 0);
+    if life.state != State::Dying || life.flights != by {
         return;
     }
     free_blocks(arena, number, cell);
@@ -275,7 +293,6 @@ pub(super) fn take_apart(arena: &Arena, number: u32) {
     if let Err(error) = freed {
         log::error!("object {number} was not freed: {error}");
     }
-    note_freeing(arena, 0);
 }
 
 /// An object whose only block is its first one needs no walk through the heap.

@@ -84,7 +84,7 @@ fn give_back(arena: &Arena, member: Member, slot: &Slot) {
     }
     wait::pass_on(arena, slot);
     if let Some(number) = slot.freeing.load(Acquire).checked_sub(1) {
-        object::take_apart(arena, number);
+        object::finish_freeing(arena, number, member.slot);
         slot.freeing.store(0, Release);
     }
     clear_bits(arena, member.slot);

@@ -16,21 +16,18 @@ const SERVER_IGNORES: [Signal; 4] = [
     Signal::SIGTTOU,
 ];
 
-/// As the fork server: ignore the terminal, and what Rust's runtime ignores.
+/// As the fork server: be deaf to the terminal, and ignore what Rust's runtime ignores. The former are blocked and not ignored: a
+/// signal meant for a new child that has not reset them yet would be lost, and stays pending so.
 pub(crate) fn ignore_as_server() -> io::Result<()> {
-    for number in SERVER_IGNORES.into_iter().chain([Signal::SIGPIPE]) {
-        // SAFETY: ignoring a signal runs no handler.
-        unsafe { signal(number, SigHandler::SigIgn)? };
-    }
+    let deaf: SigSet = SERVER_IGNORES.into_iter().collect();
+    sigprocmask(SigmaskHow::SIG_BLOCK, Some(&deaf), None)?;
+    // SAFETY: ignoring a signal runs no handler.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn)? };
     Ok(())
 }
 
-/// As a child of the server: default actions, nothing blocked. SIGPIPE stays ignored, as in every Rust program.
+/// As a child of the server: nothing blocked; what came meanwhile comes now. SIGPIPE stays ignored, as in every Rust program.
 pub(crate) fn reset_as_child() -> io::Result<()> {
-    for number in SERVER_IGNORES {
-        // SAFETY: the default action runs no handler of ours.
-        unsafe { signal(number, SigHandler::SigDfl)? };
-    }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     Ok(())
 }

@@ -119,7 +119,7 @@ pub(crate) unsafe fn close_all_but(keep: &mut [u32]) {
     };
     for &fd in keep.iter() {
         close(from, fd.saturating_sub(1));
-        from = fd + 1;
+        from = from.max(fd + 1);
     }
     close(from, u32::MAX);
 }

@@ -90,16 +90,28 @@ pub(super) enum Wake {
 /// Moves an end to `to`: from here on the others see it. The caller holds the end's lease.
 #[inline]
 pub(super) fn publish(end: &End, to: Position) -> Wake {
+    let moved = move_to(end, to, |word| Some(word & CLOSED));
+    moved.unwrap_or(Wake::Nobody)
+}
+
+/// The same for who puts: `None` when the queue was closed meanwhile, because whoever saw it closed and empty has left.
+#[inline]
+pub(super) fn publish_unless_closed(end: &End, to: Position) -> Option<Wake> {
+    move_to(end, to, |word| (word & CLOSED == 0).then_some(0))
+}
+
+#[inline]
+fn move_to(end: &End, to: Position, flags: impl Fn(u64) -> Option<u64>) -> Option<Wake> {
     let mut word = end.position.load(Relaxed);
     loop {
         // Sleepers are told, and their bit goes; the closed bit stays.
-        let next = to.word() | word & CLOSED;
+        let next = to.word() | flags(word)?;
         match end
             .position
             .compare_exchange_weak(word, next, SeqCst, Relaxed)
         {
-            Ok(_) if word & SLEEPERS != 0 => return Wake::Sleeper,
-            Ok(_) => return Wake::Nobody,
+            Ok(_) if word & SLEEPERS != 0 => return Some(Wake::Sleeper),
+            Ok(_) => return Some(Wake::Nobody),
             Err(now) => word = now,
         }
     }

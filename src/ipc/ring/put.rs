@@ -1,6 +1,8 @@
 //! Putting: from bytes to a record that others see.
 
-use super::position::{self, CLOSED, ITEMS, Position, Wake, pass_on, publish, sleep_until_moved};
+use super::position::{
+    self, CLOSED, ITEMS, Position, Wake, pass_on, publish_unless_closed, sleep_until_moved,
+};
 use super::record::{Kind, LARGEST, Storage, words_for, write_head};
 use super::{Attempt, Ring, pending, read_pending};
 use crate::error::{Error, ErrorKind, Result};
@@ -161,11 +163,14 @@ impl Ring<'_> {
             write_head(arena, storage.at(tail), (pad - 1) * 8, Kind::Pad)?;
         }
         self.write(arena, storage.at(tail.plus(pad, 0)), parcel, tail)?;
-        let wake = publish(end, tail.plus(pad + needed, 1));
-        if let Parcel::Block(_) = parcel {
+        let wake = publish_unless_closed(end, tail.plus(pad + needed, 1));
+        if let Parcel::Block(block) = parcel {
+            if wake.is_none() {
+                block.set_owner(arena, Owner::member(member::own()?.slot))?;
+            }
             end.pending.store(0, Release);
         }
-        Ok(Step::Done(wake))
+        Ok(wake.map_or(Step::Closed, Step::Done))
     }
 
     #[inline]
