@@ -18,7 +18,7 @@ pub(crate) struct Bytes {
 }
 
 impl Bytes {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             inline: [0; INLINE],
             length: 0,
@@ -45,8 +45,11 @@ impl Bytes {
     }
 }
 
-impl Flavor for Bytes {
-    type Output = Self;
+/// Writes to [`Bytes`] where they are: they are too large to be moved about.
+struct Writer<'a>(&'a mut Bytes);
+
+impl Flavor for Writer<'_> {
+    type Output = ();
 
     #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
@@ -55,29 +58,39 @@ impl Flavor for Bytes {
 
     #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        let end = self.length + bytes.len();
-        if self.spilled.is_empty() && end <= INLINE {
-            self.inline[self.length..end].copy_from_slice(bytes);
-            self.length = end;
+        let to = &mut *self.0;
+        let end = to.length + bytes.len();
+        if to.spilled.is_empty() && end <= INLINE {
+            to.inline[to.length..end].copy_from_slice(bytes);
+            to.length = end;
         } else {
-            self.spill(bytes);
+            to.spill(bytes);
         }
         Ok(())
     }
 
-    fn finalize(self) -> postcard::Result<Self> {
-        Ok(self)
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }
 
-/// Encodes a value; the handles in it are in flight with the cargo.
+/// Encodes a value to `bytes`, which are empty; the handles in it are in flight with the cargo.
 #[inline]
-pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<(Bytes, Cargo)> {
-    let (bytes, cargo) = message::writing(|| postcard::serialize_with_flavor(value, Bytes::new()));
-    match bytes {
-        Ok(bytes) => Ok((bytes, cargo)),
+pub(crate) fn encode_to<T: Serialize + ?Sized>(value: &T, bytes: &mut Bytes) -> Result<Cargo> {
+    let (written, cargo) =
+        message::writing(|| postcard::serialize_with_flavor(value, Writer(bytes)));
+    match written {
+        Ok(()) => Ok(cargo),
         Err(error) => Err(failed::<T>(ErrorKind::Encode, error)),
     }
+}
+
+/// Encodes a value.
+#[inline]
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<(Bytes, Cargo)> {
+    let mut bytes = Bytes::new();
+    let cargo = encode_to(value, &mut bytes)?;
+    Ok((bytes, cargo))
 }
 
 /// Decodes a value from all of `bytes`. The message that brought them must be kept until this is done.

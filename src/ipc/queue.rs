@@ -1,12 +1,12 @@
 //! `Queue`: values of one type, first in, first out, between any processes of the family.
 
 use super::error::{GetError, PutError, TryGetError, TryPutError};
-use super::ring::{GetFailure, PutFailure, Ring};
+use super::ring::{GetFailure, PutFailure, Ring, Taking};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::layout::Kind;
 use crate::shm::{Handle, handle};
 use crate::sys::clock::Deadline;
-use crate::wire;
+use crate::wire::{self, Bytes};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -148,8 +148,9 @@ impl<T: Serialize> Queue<T> {
 
     #[inline]
     fn put_until(&self, value: T, deadline: Deadline) -> Result<(), TryPutError<T>> {
-        let (bytes, cargo) = match wire::encode(&value) {
-            Ok(encoded) => encoded,
+        let mut bytes = Bytes::new();
+        let cargo = match wire::encode_to(&value, &mut bytes) {
+            Ok(cargo) => cargo,
             Err(error) => return Err(TryPutError::Failed(value, error)),
         };
         match Ring::of(&self.handle).put(bytes.as_slice(), cargo, deadline) {
@@ -194,9 +195,10 @@ impl<T: DeserializeOwned> Queue<T> {
 
     #[inline]
     fn get_until(&self, deadline: Deadline) -> Result<T, TryGetError> {
-        match Ring::of(&self.handle).get(deadline) {
+        let mut taking = Taking::empty();
+        match Ring::of(&self.handle).get(&mut taking, deadline) {
             // The bytes are decoded while `taking` keeps the objects of their handles alive.
-            Ok(taking) => wire::decode(taking.as_slice()).map_err(TryGetError::Failed),
+            Ok(()) => wire::decode(taking.as_slice()).map_err(TryGetError::Failed),
             Err(GetFailure::Empty) => Err(TryGetError::Empty),
             Err(GetFailure::Closed) => Err(TryGetError::Closed),
             Err(GetFailure::Failed(error)) => Err(TryGetError::Failed(error)),

@@ -1,21 +1,28 @@
 //! Messages: bytes on their way, with the handles that they carry.
+#![expect(
+    unsafe_code,
+    reason = "a thread-local pointer to the message that is being written"
+)]
 //!
 //! A handle in a message keeps its object alive: writing it adds a flight to the object's life, and the message knows its
 //! handles, so that whoever drops the message lands them. In the arena a message with handles lies in a block of its own:
 //! `length u32 | handles u32 | payload | (number u32, generation u32) of each handle`. Discarding counts the handles down in
 //! the block before it lands each, so that a kill in between leaks a flight and never lands it twice.
+//!
+//! # Safety
+//! The pointer is set for the time of one call and taken back by a guard.
 
 use super::arena::Arena;
 use super::blocks::{self, Block, Owner, Use};
 use super::object::ObjectRef;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{Acquire, AtomicU32, Release};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 thread_local! {
-    static WRITING: Cell<bool> = const { Cell::new(false) };
     static READING: Cell<bool> = const { Cell::new(false) };
-    static CARRIED: RefCell<Vec<ObjectRef>> = const { RefCell::new(Vec::new()) };
+    /// Where the handles of the message that this thread writes are collected; null when it writes none.
+    static CARRIED: Cell<*mut Vec<ObjectRef>> = const { Cell::new(std::ptr::null_mut()) };
 }
 
 /// The handles of a message in private memory; they land when it is dropped.
@@ -52,27 +59,16 @@ pub(crate) struct Message {
     pub(crate) cargo: Cargo,
 }
 
-/// The time of one `write`: what it carries is its own, also when a value that is serialised sends something itself, and lands when
-/// it panics.
+/// The time of one `write`: what it carries is its own, also when a value that is serialised sends something itself.
 struct Writing {
-    outer: bool,
-    outer_carried: Option<Vec<ObjectRef>>,
+    outer: *mut Vec<ObjectRef>,
 }
 
 impl Writing {
     #[inline]
-    fn begin() -> Self {
+    fn begin(carried: &mut Vec<ObjectRef>) -> Self {
         Self {
-            outer: WRITING.replace(true),
-            outer_carried: Some(CARRIED.take()),
-        }
-    }
-
-    #[inline]
-    fn carried(&mut self) -> Cargo {
-        match self.outer_carried.take() {
-            Some(outer) => Cargo(CARRIED.replace(outer)),
-            None => Cargo::default(),
+            outer: CARRIED.replace(carried),
         }
     }
 }
@@ -80,17 +76,18 @@ impl Writing {
 impl Drop for Writing {
     #[inline]
     fn drop(&mut self) {
-        WRITING.set(self.outer);
-        drop(self.carried());
+        CARRIED.set(self.outer);
     }
 }
 
-/// Runs `write`, which serialises a value, and collects the handles that it puts in flight.
+/// Runs `write`, which serialises a value, and collects the handles that it puts in flight. They land if it panics.
 #[inline]
 pub(crate) fn writing<R>(write: impl FnOnce() -> R) -> (R, Cargo) {
-    let mut writing = Writing::begin();
+    let mut cargo = Cargo::default();
+    let writing = Writing::begin(&mut cargo.0);
     let result = write();
-    (result, writing.carried())
+    drop(writing);
+    (result, cargo)
 }
 
 /// The time of one `read`.
@@ -119,15 +116,16 @@ pub(super) fn is_reading() -> bool {
 }
 
 pub(super) fn put_in_flight(object: ObjectRef) -> Result<()> {
-    if !WRITING.get() {
-        return Err(Error::new(
-            ErrorKind::Misuse,
-            "a handle travels only in a message of this crate",
-        ));
+    let carried = CARRIED.get();
+    if carried.is_null() {
+        let text = "a handle travels only in a message of this crate";
+        return Err(Error::new(ErrorKind::Misuse, text));
     }
     let arena = Arena::existing().ok_or(ErrorKind::StaleHandle)?;
     object.take_off(arena)?;
-    CARRIED.with_borrow_mut(|carried| carried.push(object));
+    // SAFETY: the pointer is to a local variable of a `writing` that has not returned, because it takes it back before it does;
+    // that function does not touch the variable meanwhile, and the pointer does not leave this thread.
+    unsafe { (*carried).push(object) };
     Ok(())
 }
 

@@ -29,12 +29,16 @@ enum Step {
 
 impl Ring<'_> {
     /// Gets a message; when there is none, waits until the deadline.
-    pub(in super::super) fn get(&self, deadline: Deadline) -> Result<Taking, GetFailure> {
+    pub(in super::super) fn get(
+        &self,
+        taking: &mut Taking,
+        deadline: Deadline,
+    ) -> Result<(), GetFailure> {
         let arena = Arena::get().map_err(GetFailure::Failed)?;
         let mut slept = false;
         let result = loop {
-            match self.try_get(arena, deadline) {
-                Ok(Attempt::Done(taking)) => break Ok(taking),
+            match self.try_get(arena, taking, deadline) {
+                Ok(Attempt::Done(())) => break Ok(()),
                 Ok(Attempt::Closed) => break Err(GetFailure::Closed),
                 Ok(Attempt::Late) => break Err(GetFailure::Empty),
                 Ok(Attempt::Blocked(tail))
@@ -53,7 +57,12 @@ impl Ring<'_> {
     }
 
     #[inline]
-    fn try_get(&self, arena: &Arena, deadline: Deadline) -> Result<Attempt<Taking>> {
+    fn try_get(
+        &self,
+        arena: &Arena,
+        taking: &mut Taking,
+        deadline: Deadline,
+    ) -> Result<Attempt<()>> {
         let end = &self.words.head;
         let Some(taken) = self.take(end, deadline)? else {
             return Ok(Attempt::Late);
@@ -61,8 +70,7 @@ impl Ring<'_> {
         if taken == Taken::OwnerDied {
             self.recover_get(arena);
         }
-        let mut taking = Taking::empty();
-        let step = self.get_under_lease(arena, &mut taking);
+        let step = self.get_under_lease(arena, taking);
         end.lease.give::<AcrossProcesses>();
         match step? {
             Step::Empty(tail) if tail & CLOSED != 0 => Ok(Attempt::Closed),
@@ -74,7 +82,7 @@ impl Ring<'_> {
                     taking.large = message.bytes;
                     taking.cargo = message.cargo;
                 }
-                Ok(Attempt::Done(taking))
+                Ok(Attempt::Done(()))
             }
         }
     }

@@ -17,6 +17,7 @@ mod record;
 
 pub(super) use get::GetFailure;
 pub(super) use put::PutFailure;
+pub(super) use record::Taking;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;

@@ -119,7 +119,7 @@ pub(in super::super) struct Taking {
 }
 
 impl Taking {
-    pub(super) fn empty() -> Self {
+    pub(in super::super) fn empty() -> Self {
         Self {
             small: [0; 120],
             length: 0,
