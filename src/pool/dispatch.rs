@@ -131,7 +131,11 @@ impl Words {
             storage.ok_or_else(|| Error::new(ErrorKind::Corrupt, "the hints of a pool"))?;
         let mut word = self.tail.load(Relaxed);
         let tail = word >> 2;
-        if tail.wrapping_sub(self.head.load(Acquire)) > storage.mask {
+        let given = tail.wrapping_sub(self.head.load(Acquire));
+        if given > storage.mask + 1 {
+            return Err(Error::new(ErrorKind::Corrupt, "the hints of a pool"));
+        }
+        if given > storage.mask {
             return Ok(false);
         }
         let place = storage.at(arena, tail).ok_or(ErrorKind::Corrupt)?;
@@ -170,19 +174,19 @@ impl Words {
     }
 
     /// As the worker in `slot`: the next hint, noted in `noted` before it is taken. `None` when the pool is closed and empty.
-    pub(super) fn take(&self, arena: &Arena, slot: u32, noted: &AtomicU64) -> Option<Hint> {
+    pub(super) fn take(&self, arena: &Arena, slot: u32, noted: &AtomicU64) -> Result<Option<Hint>> {
         let mut spins = if thread::cpus() > 1 { SPINS } else { 0 };
         loop {
             let head = self.head.load(Acquire);
             let tail = self.tail.load(SeqCst);
             if head < tail >> 2 {
-                if let Some(hint) = self.try_take(arena, head, noted) {
+                if let Some(hint) = self.try_take(arena, head, tail >> 2, noted)? {
                     self.found(slot, tail, head + 1);
-                    return Some(hint);
+                    return Ok(Some(hint));
                 }
             } else if tail & CLOSED != 0 {
                 self.stop_searching(slot);
-                return None;
+                return Ok(None);
             } else if spins > 0 {
                 if spins == SPINS {
                     let _another =
@@ -197,20 +201,28 @@ impl Words {
         }
     }
 
-    fn try_take(&self, arena: &Arena, head: u64, noted: &AtomicU64) -> Option<Hint> {
+    /// `None`: another worker was faster, or the storage has moved.
+    fn try_take(
+        &self,
+        arena: &Arena,
+        head: u64,
+        tail: u64,
+        noted: &AtomicU64,
+    ) -> Result<Option<Hint>> {
         let hints = self.hints.load(Acquire);
-        let place = self
-            .storage(arena, hints)
-            .and_then(|storage| storage.at(arena, head));
+        let storage = self.storage(arena, hints);
+        let place = storage.and_then(|storage| storage.at(arena, head));
         let word = place.map_or(0, |place| place.load(Acquire));
         if self.hints.load(SeqCst) != hints {
-            return None;
+            return Ok(None);
+        }
+        let too_many = storage.is_none_or(|storage| tail - head > storage.mask + 1);
+        if too_many && self.head.load(SeqCst) == head {
+            return Err(Error::new(ErrorKind::Corrupt, "the hints of a pool"));
         }
         noted.store(word, Release);
-        self.head
-            .compare_exchange(head, head + 1, SeqCst, Relaxed)
-            .ok()?;
-        Hint::read(word)
+        let taken = self.head.compare_exchange(head, head + 1, SeqCst, Relaxed);
+        Ok(taken.ok().and_then(|_| Hint::read(word)))
     }
 
     /// Work was found: if there is more, one who sleeps should help.

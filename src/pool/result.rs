@@ -1,7 +1,7 @@
 //! `AsyncResult`: the result of a task that may still run.
 
 use super::shared::Shared;
-use super::table::{Outcome, State, TaskRef, WAITER};
+use super::table::{Outcome, Stage, State, TaskRef, WAITER};
 use super::worker::{Trouble, What};
 use crate::error::{Error, ErrorKind, RemoteError, Result};
 use crate::shm::arena::Arena;
@@ -60,6 +60,12 @@ impl<R> AsyncResult<R> {
         self.shared.task(Arena::get()?, self.cell)
     }
 
+    /// Done, or not ours any more, which only a mad neighbour can have made so.
+    fn is_over(&self, stage: Stage) -> bool {
+        let ours = stage.generation == self.generation;
+        !ours || matches!(stage.state, State::Done | State::Free)
+    }
+
     /// Is the task done?
     #[must_use]
     pub fn ready(&self) -> bool {
@@ -96,7 +102,7 @@ impl<R> AsyncResult<R> {
     fn wait_until(&self, deadline: Deadline) -> bool {
         let Ok(task) = self.task() else { return false };
         let state = &task.task.state;
-        let done = || task.stage().state == State::Done;
+        let done = || self.is_over(task.stage());
         for _ in 0..if thread::cpus() > 1 { SPINS } else { 1 } {
             if done() {
                 return true;
@@ -109,7 +115,7 @@ impl<R> AsyncResult<R> {
                 return false;
             }
             let word = state.load(Acquire);
-            if word & 7 == State::Done as u64 {
+            if self.is_over(Stage::read(word)) {
                 return true;
             }
             let said = state.compare_exchange(word, word | WAITER, AcqRel, Relaxed);
@@ -150,6 +156,13 @@ impl<R: DeserializeOwned> AsyncResult<R> {
             return Err(Error::new(ErrorKind::TimedOut, "the task is not done"));
         }
         self.taken = true;
+        let done = Stage {
+            state: State::Done,
+            ..task.stage()
+        };
+        if task.stage() != done || done.generation != self.generation {
+            return Err(Error::new(ErrorKind::Corrupt, "the state of a task"));
+        }
         let taken = task.take_result();
         let value = taken.and_then(|(outcome, message)| match outcome {
             Outcome::Value => wire::decode(&message.bytes),

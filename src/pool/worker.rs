@@ -43,7 +43,7 @@ fn serve(pool: &PoolHandle) -> Result<()> {
     let own = member::own()?;
     let slot = own.slot(arena).ok_or(ErrorKind::StaleHandle)?;
     let words: &Words = pool.handle.cell().body();
-    while let Some(hint) = words.take(arena, own.slot, &slot.noted) {
+    while let Some(hint) = words.take(arena, own.slot, &slot.noted)? {
         if let Some(task) = table::find(arena, &pool.handle, &words.segments, hint.cell) {
             run(task, hint, own.slot)?;
         }

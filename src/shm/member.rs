@@ -167,7 +167,8 @@ pub(crate) fn reserve() -> Result<Member> {
                 return Ok(member);
             }
         }
-        if round == 0 {
+        // A stranger without a place cannot settle others: that takes an identity.
+        if round == 0 && known().is_some() {
             super::settle::sweep(arena);
         }
     }
