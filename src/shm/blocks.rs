@@ -7,7 +7,7 @@
 
 use super::arena::Arena;
 use super::layout::{ORDERS, OWNS_BLOCKS, UNIT, Unit};
-use super::lease::{AcrossProcesses, Taken};
+use super::lease::{Internal, Taken};
 use super::member;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, Relaxed, Release};
@@ -77,14 +77,14 @@ pub(super) fn with_allocator<R>(
 ) -> Result<R> {
     let me = member::me()?;
     let lease = &arena.header().allocator;
-    let taken = lease.take::<AcrossProcesses>(me, Deadline::NEVER);
+    let taken = lease.take::<Internal>(me, Deadline::NEVER);
     let allocator = Allocator { arena };
     let ready = match taken {
         Some(Taken::OwnerDied) => allocator.rebuild(),
         _ => Ok(()),
     };
     let result = ready.map(|()| work(&allocator));
-    lease.give::<AcrossProcesses>();
+    lease.give::<Internal>();
     result
 }
 

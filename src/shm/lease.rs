@@ -78,6 +78,31 @@ impl Keeper for AcrossProcesses {
     }
 }
 
+/// The home of this crate's own leases in the arena. A thread does not end while it owns one, so a word that names a thread which
+/// does not exist was written by somebody gone mad, and nobody has to be waited for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Internal(());
+
+impl Keeper for Internal {
+    fn sleep(word: &AtomicU32, expected: u32, timeout: Duration) {
+        AcrossProcesses::sleep(word, expected, timeout);
+    }
+
+    fn wake(word: &AtomicU32) {
+        AcrossProcesses::wake(word);
+    }
+
+    fn known_dead(owner: u64) -> bool {
+        AcrossProcesses::known_dead(owner)
+    }
+
+    fn proved_dead(owner: u64) -> bool {
+        let me = member::me().is_ok_and(|me| me == owner & !WAITERS);
+        let (slot, generation) = (owner_slot(owner), owner_generation(owner));
+        me || member::proved_dead(slot, generation) || member::has_no_thread(slot, owner_tid(owner))
+    }
+}
+
 impl Keeper for WithinProcess {
     fn sleep(word: &AtomicU32, expected: u32, timeout: Duration) {
         futex::wait(word, expected, timeout, Scope::Private);
@@ -107,6 +132,10 @@ pub(super) fn owner(slot: u32, generation: u32, tid: u32) -> u64 {
 
 fn owner_slot(owner: u64) -> u32 {
     (owner >> 32) as u32 & 0xfff
+}
+
+fn owner_tid(owner: u64) -> u32 {
+    (owner >> 1 & 0x3f_ffff) as u32
 }
 
 fn owner_generation(owner: u64) -> u32 {
@@ -247,6 +276,7 @@ mod tests {
         let word = owner(0xabc, 0x0fed_cba9 & 0x0fff_ffff, 0x3f_fffe);
         assert_eq!(owner_slot(word), 0xabc);
         assert_eq!(owner_generation(word), 0x0fed_cba9);
+        assert_eq!(owner_tid(word), 0x3f_fffe);
         assert_eq!(word & WAITERS, 0);
     }
 }

@@ -197,6 +197,8 @@ fn try_reserve(arena: &Arena, number: u32) -> Option<Member> {
         .ok()?;
     slot.start_time.store(0, Relaxed);
     slot.noted.store(0, Relaxed);
+    // A stranger has none, and must not be left to the parent of whoever was here before.
+    slot.parent.store(0, Release);
     slot.status
         .store(Status::Running.word(free.generation), Release);
     Some(Member {
@@ -345,4 +347,13 @@ pub(crate) fn proved_dead(slot: u32, generation: u32) -> bool {
         _ => 0,
     };
     process::proved_dead(identity.pid, start_time) && slot.identity.load(Acquire) == word
+}
+
+/// Has the process in `slot` no thread of this number?
+pub(crate) fn has_no_thread(slot: u32, tid: u32) -> bool {
+    let Some(slot) = Arena::existing().and_then(|arena| arena.slot(slot)) else {
+        return true;
+    };
+    let identity = Identity::read(slot.identity.load(Acquire));
+    !process::has_thread(identity.pid, tid)
 }

@@ -28,6 +28,6 @@ pub(crate) mod wait;
 
 pub(crate) use handle::Handle;
 pub use lease::{AcrossProcesses, WithinProcess};
-pub(crate) use lease::{Keeper, Lease, Taken};
+pub(crate) use lease::{Internal, Keeper, Lease, Taken};
 pub(crate) use member::Member;
 pub(crate) use message::Message;

@@ -7,7 +7,7 @@
 use super::arena::Arena;
 use super::blocks::{self, Owner};
 use super::layout::{OWNS_BLOCKS, Slot};
-use super::lease::AcrossProcesses;
+use super::lease::Internal;
 use super::member::{self, Identity, Member, State};
 use super::message;
 use super::object::{self, ObjectRef};
@@ -69,11 +69,11 @@ pub(crate) fn settle(member: Member) -> Result<()> {
     announce(member);
     let me = member::me()?;
     let lease = &arena.header().settling;
-    let _taken = lease.take::<AcrossProcesses>(me, Deadline::NEVER);
+    let _taken = lease.take::<Internal>(me, Deadline::NEVER);
     if let Some(slot) = member.slot(arena) {
         give_back(arena, member, slot);
     }
-    lease.give::<AcrossProcesses>();
+    lease.give::<Internal>();
     Ok(())
 }
 

@@ -94,6 +94,13 @@ pub(crate) fn proved_dead(pid: i32, start_time: u64) -> bool {
     }
 }
 
+/// Has the process `pid` a thread `tid`? Who may not be asked about has one.
+pub(crate) fn has_thread(pid: i32, tid: u32) -> bool {
+    // SAFETY: signal 0 is sent to nobody.
+    let asked = unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, 0) };
+    !matches!(Errno::result(asked), Err(Errno::ESRCH | Errno::EINVAL))
+}
+
 /// A child that has ended, with its raw wait status; `None` when there is none at the moment.
 pub(crate) fn reap_any() -> Option<(i32, i32)> {
     let mut status = 0;

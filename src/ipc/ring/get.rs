@@ -8,8 +8,8 @@ use super::{Attempt, Ring, pending, read_pending};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::{Block, Owner};
-use crate::shm::{AcrossProcesses, Taken, member, message};
-use crate::sys::atomic::{Acquire, Relaxed, Release};
+use crate::shm::{Internal, Taken, member, message};
+use crate::sys::atomic::{AcqRel, Acquire, Relaxed, Release};
 use crate::sys::clock::Deadline;
 
 /// Why nothing was got.
@@ -42,7 +42,7 @@ impl Ring<'_> {
                 Ok(Attempt::Closed) => break Err(GetFailure::Closed),
                 Ok(Attempt::Late) => break Err(GetFailure::Empty),
                 Ok(Attempt::Blocked(tail))
-                    if !sleep_until_moved(&self.words.tail, tail, deadline) =>
+                    if !sleep_until_moved(&self.words.tail, &self.words.head, tail, deadline) =>
                 {
                     break Err(GetFailure::Empty);
                 }
@@ -71,7 +71,7 @@ impl Ring<'_> {
             self.recover_get(arena);
         }
         let step = self.get_under_lease(arena, taking);
-        end.lease.give::<AcrossProcesses>();
+        end.lease.give::<Internal>();
         match step? {
             Step::Empty(tail) if tail & CLOSED != 0 => Ok(Attempt::Closed),
             Step::Empty(tail) => Ok(Attempt::Blocked(tail)),
@@ -133,12 +133,13 @@ impl Ring<'_> {
     #[cold]
     pub(super) fn recover_get(&self, arena: &Arena) {
         let end = &self.words.head;
-        if let Some((block, moved)) = read_pending(end)
-            && moved
-            && block.owner(arena) == self.owner()
-        {
+        let word = end.pending.load(Acquire);
+        let nobodys =
+            read_pending(end).filter(|&(block, moved)| moved && block.owner(arena) == self.owner());
+        // If the block is the queue's because somebody has put it meanwhile, he has changed the word before (`forget_at_head`).
+        let unchanged = end.pending.compare_exchange(word, 0, AcqRel, Relaxed);
+        if let (Some((block, _)), Ok(_)) = (nobodys, unchanged) {
             message::discard(arena, block);
         }
-        end.pending.store(0, Release);
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{ErrorKind, Result};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::{self, Block, Owner, Use};
 use crate::shm::object::MANY_BLOCKS;
-use crate::shm::{AcrossProcesses, Taken, member};
+use crate::shm::{Internal, Taken, member};
 use crate::sys::atomic::{AcqRel, Acquire, Release};
 use crate::sys::clock::Deadline;
 use crate::sys::memory;
@@ -62,7 +62,7 @@ impl Ring<'_> {
         }
         let moved = self.copy_records(arena, tail, old, new);
         let moved = moved.and_then(|()| self.switch(arena, tail, old, new));
-        self.words.head.lease.give::<AcrossProcesses>();
+        self.words.head.lease.give::<Internal>();
         moved.map(|()| Some(new))
     }
 

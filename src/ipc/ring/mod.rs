@@ -24,7 +24,7 @@ use crate::shm::arena::Arena;
 use crate::shm::blocks::{self, Block, Owner, Use};
 use crate::shm::layout::{Cell, Shared};
 use crate::shm::lease::low_half;
-use crate::shm::{AcrossProcesses, Handle, Taken, member};
+use crate::shm::{Handle, Internal, Taken, member};
 use crate::sys::atomic::{Acquire, AtomicU64, Relaxed, Release, SeqCst};
 use crate::sys::clock::Deadline;
 use crate::sys::futex::{self, Scope};
@@ -130,7 +130,7 @@ impl<'a> Ring<'a> {
         self.words.maxsize.load(Relaxed)
     }
 
-    /// Closes both ends and wakes all who sleep.
+    /// Closes both ends, the tail first, and wakes all who sleep.
     pub(super) fn close(&self) {
         for end in [&self.words.tail, &self.words.head] {
             end.position.fetch_or(CLOSED, SeqCst);
@@ -146,10 +146,10 @@ impl<'a> Ring<'a> {
             Some(Taken::Clean)
         } else {
             end.lease
-                .take::<AcrossProcesses>(me, deadline.or_later(LEAST_PATIENCE))
+                .take::<Internal>(me, deadline.or_later(LEAST_PATIENCE))
         };
         if taken.is_some() && self.handle.check().is_err() {
-            end.lease.give::<AcrossProcesses>();
+            end.lease.give::<Internal>();
             return Err(ErrorKind::StaleHandle.into());
         }
         Ok(taken)

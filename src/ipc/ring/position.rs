@@ -13,7 +13,7 @@
 
 use crate::shm::layout::Shared;
 use crate::shm::lease::{SLICE, low_half};
-use crate::shm::{AcrossProcesses, Keeper, Lease, wait};
+use crate::shm::{Internal, Keeper, Lease, wait};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU64, Relaxed, SeqCst};
 use crate::sys::clock::Deadline;
 use crate::sys::thread;
@@ -120,13 +120,17 @@ fn move_to(end: &End, to: Position, flags: impl Fn(u64) -> Option<u64>) -> Optio
 /// Wakes one of those who wait for an end to move.
 pub(super) fn wake(end: &End, wake: Wake) {
     if wake == Wake::Sleeper {
-        AcrossProcesses::wake(low_half(&end.position));
+        Internal::wake(low_half(&end.position));
     }
 }
 
-/// Waits until an end has moved from where it was seen, or was closed; `false` when the deadline came first.
-pub(super) fn sleep_until_moved(end: &End, seen: u64, deadline: Deadline) -> bool {
-    let moved = |word: u64| word & CLOSED != 0 || Position::read(word) != Position::read(seen);
+/// Waits until an end has moved from where it was seen, or it or our `own` end was closed (whoever closes both may be killed
+/// between the two); `false` when the deadline came first.
+pub(super) fn sleep_until_moved(end: &End, own: &End, seen: u64, deadline: Deadline) -> bool {
+    let moved = |word: u64| {
+        let closed = (word | own.position.load(Acquire)) & CLOSED != 0;
+        closed || Position::read(word) != Position::read(seen)
+    };
     if deadline.passed() {
         return moved(end.position.load(Acquire));
     }
@@ -160,6 +164,6 @@ pub(super) fn sleep_until_moved(end: &End, seen: u64, deadline: Deadline) -> boo
 pub(super) fn pass_on(end: &End, more: bool) {
     end.position.fetch_or(SLEEPERS, AcqRel);
     if more {
-        AcrossProcesses::wake(low_half(&end.position));
+        Internal::wake(low_half(&end.position));
     }
 }

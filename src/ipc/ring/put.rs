@@ -11,7 +11,7 @@ use crate::shm::blocks::{Block, Owner};
 use crate::shm::layout::OWNS_BLOCKS;
 use crate::shm::message::{self, Cargo};
 use crate::shm::object::MANY_BLOCKS;
-use crate::shm::{AcrossProcesses, Taken, member};
+use crate::shm::{Internal, Taken, member};
 use crate::sys::atomic::{AcqRel, Acquire, Relaxed, Release};
 use crate::sys::clock::Deadline;
 
@@ -71,7 +71,7 @@ impl Ring<'_> {
                 Ok(Attempt::Closed) => break Err(PutFailure::Closed),
                 Ok(Attempt::Late) => break Err(PutFailure::Full),
                 Ok(Attempt::Blocked(head))
-                    if !sleep_until_moved(&self.words.head, head, deadline) =>
+                    if !sleep_until_moved(&self.words.head, &self.words.tail, head, deadline) =>
                 {
                     break Err(PutFailure::Full);
                 }
@@ -119,7 +119,7 @@ impl Ring<'_> {
             self.recover_put(arena);
         }
         let step = self.put_under_lease(arena, parcel, deadline);
-        end.lease.give::<AcrossProcesses>();
+        end.lease.give::<Internal>();
         Ok(match step? {
             Step::Done(wake) => {
                 position::wake(end, wake);
@@ -187,6 +187,7 @@ impl Ring<'_> {
                     .tail
                     .pending
                     .store(pending(*block, tail), Release);
+                self.forget_at_head(*block);
                 block.set_owner(arena, self.owner())?;
                 written
             }
@@ -218,6 +219,17 @@ impl Ring<'_> {
         let head = self.words.head.position.load(Acquire);
         self.words.tail.seen.store(head, Relaxed);
         judge(head)
+    }
+
+    /// Our block may be one that a getter, killed since, has noted as pending after it had become its own, and that was freed
+    /// with its slot. Whoever takes over the head must not take it for that one once it is the queue's.
+    #[inline]
+    fn forget_at_head(&self, block: Block) {
+        let pending = &self.words.head.pending;
+        let word = pending.load(Acquire);
+        if word >> 32 == u64::from(block.0 + 1) {
+            let _taken_over = pending.compare_exchange(word, 0, AcqRel, Relaxed);
+        }
     }
 
     /// The last who put was killed: a block that became ours, and was neither published nor made the storage, is nobody's.
