@@ -53,7 +53,12 @@ impl Flavor for Writer<'_> {
 
     #[inline]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.try_extend(&[byte])
+        let to = &mut *self.0;
+        if to.spilled.is_empty() {
+            return self.try_extend(&[byte]);
+        }
+        to.spilled.push(byte);
+        Ok(())
     }
 
     #[inline]

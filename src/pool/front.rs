@@ -169,8 +169,9 @@ impl Pool {
     /// [`ErrorKind::Terminated`].
     pub fn terminate(&self) {
         if self.shared.check_process().is_ok() {
-            self.shared.close();
+            // First: a worker that leaves because the pool is closed must not be buried as one that has left, without its group.
             self.line.terminate();
+            self.shared.close();
             let _joined = self.join();
         }
     }
@@ -286,9 +287,10 @@ impl PoolBuilder {
             pool.line.workers.lock().push(worker);
             Ok::<(), Error>(())
         });
-        let thread = std::thread::Builder::new().name("multiproc-pool".to_owned());
-        let thread = thread.spawn(move || supervisor.run());
-        let thread = thread.map_err(|error| Error::os("start the supervisor of a pool", error))?;
+        let thread = supervisor.start().inspect_err(|_| {
+            // Nobody else would.
+            pool.line.kill_workers();
+        })?;
         *pool.supervisor.lock() = Some(thread);
         // Dropping the pool ends the workers that were started before one failed.
         failed.map(|()| pool)

@@ -100,6 +100,9 @@ impl<R> AsyncResult<R> {
     }
 
     fn wait_until(&self, deadline: Deadline) -> bool {
+        if self.taken {
+            return true;
+        }
         let Ok(task) = self.task() else { return false };
         let state = &task.task.state;
         let done = || self.is_over(task.stage());
@@ -155,20 +158,22 @@ impl<R: DeserializeOwned> AsyncResult<R> {
         if !self.wait_until(deadline) {
             return Err(Error::new(ErrorKind::TimedOut, "the task is not done"));
         }
-        self.taken = true;
         let done = Stage {
             state: State::Done,
             ..task.stage()
         };
         if task.stage() != done || done.generation != self.generation {
+            self.taken = true;
             return Err(Error::new(ErrorKind::Corrupt, "the state of a task"));
         }
         let taken = task.take_result();
+        // Until `taken` is said, dropping `self` releases the cell: also when decoding panics.
         let value = taken.and_then(|(outcome, message)| match outcome {
             Outcome::Value => wire::decode(&message.bytes),
             Outcome::Trouble => Err(trouble(wire::decode(&message.bytes)?)),
             Outcome::Failure => Err(self.shared.take_failure(self.cell)),
         });
+        self.taken = true;
         self.shared.release(self.cell, self.generation);
         value
     }
@@ -180,6 +185,7 @@ fn trouble(trouble: Trouble) -> Error {
         What::Panicked(panic) => (ErrorKind::Panicked, panic.message, panic.place),
         What::Decode(text) => (ErrorKind::Decode, text, None),
         What::Encode(text) => (ErrorKind::Encode, text, None),
+        What::NoSpace(text) => (ErrorKind::NoSpace, text, None),
         What::Failed(text) => (ErrorKind::Corrupt, text, None),
     };
     Error::remote_error(

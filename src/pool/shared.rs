@@ -254,10 +254,7 @@ impl Shared {
         match stage.state {
             // Noted, and not claimed: perhaps the hint is gone with the worker.
             State::Queued => {
-                let _desk = self.desk.lock();
-                if let Err(error) = self.give(arena, hint) {
-                    log::error!("a task of a pool was not hinted again: {error}");
-                }
+                self.hint_again(arena, hint, &task, stage);
                 None
             }
             State::Running if stage.worker == slot && task.step(stage, condemned) => {
@@ -282,12 +279,26 @@ impl Shared {
             worker: 0,
             ..condemned.stage
         };
-        let _desk = self.desk.lock();
-        condemned.task.step(condemned.stage, queued);
-        if let Err(error) = self.give(arena, condemned.hint) {
-            log::error!("a task of a pool was not hinted again: {error}");
-        }
+        // Before the task can be seen to be done.
         self.counters.retried.fetch_add(1, Relaxed);
+        condemned.task.step(condemned.stage, queued);
+        self.hint_again(arena, condemned.hint, &condemned.task, queued);
+    }
+
+    /// Hints a queued task again. Where there is no room for the hint nobody would ever look at the task: it fails.
+    fn hint_again(&self, arena: &Arena, hint: Hint, task: &TaskRef, queued: Stage) {
+        let given = {
+            let _desk = self.desk.lock();
+            self.give(arena, hint)
+        };
+        let Err(error) = given else { return };
+        let condemned = Stage {
+            state: State::Condemned,
+            ..queued
+        };
+        if task.step(queued, condemned) {
+            self.fail(hint.cell, task, condemned, error);
+        }
     }
 
     /// Ends a task without a value.

@@ -15,6 +15,7 @@ use crate::sys::socket;
 use nix::libc::SIGKILL;
 use nix::poll::{PollFd, PollFlags};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// So many workers in a row that died before they took a task are no accident.
@@ -55,6 +56,22 @@ impl Line {
         self.call();
     }
 
+    /// Kills the workers with all that they started, and waits until they are gone.
+    pub(super) fn kill_workers(&self) {
+        let workers = std::mem::take(&mut *self.workers.lock());
+        for worker in &workers {
+            // The group before the leader is reaped, while its number cannot be another's.
+            let _gone = nix::sys::signal::killpg(
+                nix::unistd::Pid::from_raw(worker.pid),
+                nix::sys::signal::Signal::SIGKILL,
+            );
+            let _gone = worker.signal(SIGKILL);
+        }
+        for worker in workers {
+            let _ended = worker.wait(Deadline::NEVER);
+        }
+    }
+
     fn is_terminated(&self) -> bool {
         self.terminated.load(Acquire)
     }
@@ -84,23 +101,33 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
+    /// Lets it run in a thread of its own.
+    pub(super) fn start(self) -> Result<JoinHandle<()>> {
+        let thread = std::thread::Builder::new().name("multiproc-pool".to_owned());
+        let started = thread.spawn(move || self.run());
+        started.map_err(|error| Error::os("start the supervisor of a pool", error))
+    }
+
     /// Until all workers have left, because the pool was closed, terminated or is broken.
     pub(super) fn run(mut self) {
         loop {
             let workers = self.line.workers.lock().clone();
             if self.line.is_terminated() {
-                self.end(&workers, || ErrorKind::Terminated.into());
+                self.end(|| ErrorKind::Terminated.into());
                 return;
             }
             if let Some(text) = self.broken(workers.len()) {
                 self.shared.close();
-                self.end(&workers, || Error::new(ErrorKind::WorkerDied, text.clone()));
+                self.end(|| Error::new(ErrorKind::WorkerDied, text.clone()));
                 return;
             }
             if workers.is_empty() && self.shared.is_closed() && !self.shared.has_work() {
                 return;
             }
             self.sleep(&workers);
+            if self.line.is_terminated() {
+                continue;
+            }
             for worker in workers {
                 if let Ok(true) = crate::sys::pidfd::wait(worker.pidfd(), Deadline::now()) {
                     self.bury(&worker);
@@ -138,7 +165,7 @@ impl Supervisor {
             .workers
             .lock()
             .retain(|other| other.member != worker.member);
-        let left = code == Some(0) && self.shared.is_closed();
+        let left = code == Some(0) && self.shared.is_closed() && condemned.is_none();
         if !left {
             self.shared.counters.deaths.fetch_add(1, Relaxed);
         }
@@ -194,20 +221,10 @@ impl Supervisor {
         (*times >= ATTEMPTS && living == 0).then(|| format!("no worker can be started: {why}"))
     }
 
-    /// Kills the workers with all that they started, and gives every task an outcome.
-    fn end(&self, workers: &[Arc<Running>], why: impl Fn() -> Error) {
-        for worker in workers {
-            // The group before the leader is reaped, while its number cannot be another's.
-            let _gone = nix::sys::signal::killpg(
-                nix::unistd::Pid::from_raw(worker.pid),
-                nix::sys::signal::Signal::SIGKILL,
-            );
-            let _gone = worker.signal(SIGKILL);
-        }
-        for worker in workers {
-            let _ended = worker.wait(Deadline::NEVER);
-        }
-        self.line.workers.lock().clear();
+    /// Kills the workers, and gives every task an outcome.
+    fn end(&self, why: impl Fn() -> Error) {
+        self.line.kill_workers();
+        self.shared.close();
         self.shared.fail_all(why);
     }
 }

@@ -18,6 +18,9 @@ pub(super) struct Trouble {
     pub(super) what: What,
 }
 
+/// As much of a text as surely fits into a cell, beside the name of its process.
+const BRIEF: usize = 40;
+
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum What {
     Panicked(Panic),
@@ -25,6 +28,8 @@ pub(super) enum What {
     Decode(String),
     /// The result did not encode.
     Encode(String),
+    /// There was no room for the result.
+    NoSpace(String),
     /// Anything else.
     Failed(String),
 }
@@ -97,8 +102,37 @@ fn call(task: &TaskRef, slot: u32) -> Option<What> {
 fn leave_trouble(task: &TaskRef, what: What, slot: u32) -> Result<()> {
     let process = process::current_process().name().to_owned();
     let pid = std::process::id();
-    let (bytes, cargo) = wire::encode(&Trouble { process, pid, what })?;
-    task.leave_result(Outcome::Trouble, bytes.as_slice(), cargo, slot)
+    let mut trouble = Trouble { process, pid, what };
+    let leave = |trouble: &Trouble| {
+        let (bytes, cargo) = wire::encode(trouble)?;
+        task.leave_result(Outcome::Trouble, bytes.as_slice(), cargo, slot)
+    };
+    match leave(&trouble) {
+        // No room to tell it at length: that is no reason to die.
+        Err(error) if error.kind() == ErrorKind::NoSpace => {
+            trouble.what.shorten();
+            leave(&trouble)
+        }
+        left => left,
+    }
+}
+
+impl What {
+    /// The beginning of the text, so that it needs no block.
+    fn shorten(&mut self) {
+        let text = match self {
+            Self::Panicked(panic) => {
+                panic.place = None;
+                &mut panic.message
+            }
+            Self::Decode(text) | Self::Encode(text) | Self::NoSpace(text) | Self::Failed(text) => {
+                text
+            }
+        };
+        let fits = |end: &usize| text.is_char_boundary(*end);
+        let end = (0..=BRIEF.min(text.len())).rev().find(fits);
+        text.truncate(end.unwrap_or(0));
+    }
 }
 
 fn leave(task: &TaskRef, reply: Reply, slot: u32) -> Result<()> {
@@ -110,6 +144,7 @@ fn what_failed(error: &Error) -> What {
     match error.kind() {
         ErrorKind::Decode => What::Decode(text),
         ErrorKind::Encode => What::Encode(text),
+        ErrorKind::NoSpace => What::NoSpace(text),
         _ => What::Failed(text),
     }
 }

@@ -104,6 +104,8 @@ fn text(payload: &(dyn Any + Send)) -> String {
 /// Runs `body`; a panic becomes a value. `quiet`: it travels to somebody who will tell, so nothing is printed.
 pub(crate) fn catch<R>(quiet: bool, body: impl FnOnce() -> R) -> Result<R, Panic> {
     let outer = CAUGHT.replace(quiet && cfg!(panic = "unwind"));
+    // The place of an earlier panic, as of a payload's destructor, is not that of one without a place.
+    PLACE.take();
     let result = catch_unwind(AssertUnwindSafe(body));
     CAUGHT.set(outer);
     result.map_err(|payload| {

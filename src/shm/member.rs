@@ -61,6 +61,16 @@ impl Identity {
         }
     }
 
+    /// The free slot that this one becomes.
+    pub(super) fn next(self) -> Self {
+        let generation = self.generation.wrapping_add(1) & GENERATIONS;
+        Self {
+            state: State::Free,
+            generation,
+            pid: 0,
+        }
+    }
+
     pub(crate) fn word(self) -> u64 {
         let state = match self.state {
             State::Free => 0,
@@ -181,7 +191,11 @@ pub(crate) fn reserve() -> Result<Member> {
 fn try_reserve(arena: &Arena, number: u32) -> Option<Member> {
     let slot = arena.slot(number)?;
     let word = slot.identity.load(Acquire);
-    let free = Identity::read(word);
+    let mut free = Identity::read(word);
+    let settled = arena.used(number)?.load(SeqCst) & 1 << (number % 64) == 0;
+    if free.state == State::Ended && settled {
+        free = free.next();
+    }
     if free.state != State::Free {
         return None;
     }

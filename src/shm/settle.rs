@@ -116,11 +116,14 @@ fn clear_bits(arena: &Arena, slot: u32) {
         while word != 0 {
             let number = first + word.trailing_zeros();
             word &= word - 1;
+            // Noted first: killed after the bit is gone, we would be the last who knew of the object.
+            let outer = object::note_freeing(arena, number + 1);
             handle::clear_bit(arena, slot, number);
             if let Some(cell) = arena.cell(number) {
                 let generation = cell.generation.load(Acquire);
                 ObjectRef { number, generation }.free_if_unheld(arena);
             }
+            object::note_freeing(arena, outer);
         }
     }
 }
@@ -130,13 +133,13 @@ fn free_slot(arena: &Arena, number: u32, slot: &Slot, identity: Identity) {
     if let Some(used) = arena.used(number) {
         used.fetch_and(!(1 << (number % 64)), SeqCst);
     }
-    let generation = identity.generation.wrapping_add(1);
-    let free = Identity {
-        state: State::Free,
-        generation,
-        pid: 0,
-    };
-    slot.identity.store(free.word(), Release);
+    // Killed here, the slot is ended and has no bit: then its next claimer frees it (`member::reserve`), perhaps at this moment.
+    let now = slot.identity.load(Acquire);
+    if Identity::read(now).generation == identity.generation {
+        let _claimed = slot
+            .identity
+            .compare_exchange(now, identity.next().word(), AcqRel, Relaxed);
+    }
 }
 
 /// Settles every member that is dead and that nobody will ask for: its parent is dead, or it had none.

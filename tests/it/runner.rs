@@ -31,6 +31,7 @@ mod procfs;
 mod root;
 
 pub(crate) use gate::{Gate, RemoteGate};
+pub(crate) use pidfd::wait_for_exit;
 
 /// First arguments that turn this binary into something other than the runner.
 const KEEPER: &str = "--multiproc-keeper";

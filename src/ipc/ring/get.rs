@@ -78,9 +78,7 @@ impl Ring<'_> {
             Step::Record(wake, block) => {
                 position::wake(end, wake);
                 if let Some(block) = block {
-                    let message = message::take(block)?;
-                    taking.large = message.bytes;
-                    taking.cargo = message.cargo;
+                    taking.hold(block)?;
                 }
                 Ok(Attempt::Done(()))
             }

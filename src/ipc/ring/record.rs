@@ -4,7 +4,7 @@ use super::position::Position;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::Block;
-use crate::shm::message::Cargo;
+use crate::shm::message;
 use crate::sys::atomic::{Acquire, AtomicU64, Relaxed};
 
 /// Payloads above this, in bytes, lie in a block of their own.
@@ -109,13 +109,14 @@ fn corrupt() -> Error {
     Error::new(ErrorKind::Corrupt, "a record of a queue")
 }
 
-/// A payload that was taken, and the handles that it carries.
+/// A payload that was taken. The block of a large one is ours and is kept until this is dropped, after its handles were decoded: so
+/// a kill in between lands them, because settling us frees the block.
 #[derive(Debug)]
 pub(in super::super) struct Taking {
     small: [u8; 120],
     length: usize,
-    pub(super) large: Vec<u8>,
-    pub(super) cargo: Cargo,
+    large: Vec<u8>,
+    block: Option<Block>,
 }
 
 impl Taking {
@@ -124,15 +125,32 @@ impl Taking {
             small: [0; 120],
             length: 0,
             large: Vec::new(),
-            cargo: Cargo::default(),
+            block: None,
         }
     }
 
+    #[inline]
     pub(in super::super) fn as_slice(&self) -> &[u8] {
         if self.large.is_empty() {
             &self.small[..self.length]
         } else {
             &self.large
+        }
+    }
+
+    /// Takes the message in a block that is ours.
+    pub(super) fn hold(&mut self, block: Block) -> Result<()> {
+        self.block = Some(block);
+        self.large = message::peek(block)?;
+        Ok(())
+    }
+}
+
+impl Drop for Taking {
+    #[inline]
+    fn drop(&mut self) {
+        if let (Some(block), Some(arena)) = (self.block, Arena::existing()) {
+            message::discard(arena, block);
         }
     }
 }

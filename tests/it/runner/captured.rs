@@ -38,7 +38,6 @@ pub(super) fn run(case: &Case, capture: bool) -> Result<Completion, Failed> {
 }
 
 /// One line for each skipped test, in a form that a script can read.
-#[expect(clippy::print_stdout, reason = "the runner's report")]
 pub(super) fn print_skipped() {
     for (name, reason) in SKIPS.lock().expect("no holder panics").iter() {
         println!("SKIPPED {name}: {reason}");

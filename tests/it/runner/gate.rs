@@ -85,6 +85,25 @@ impl RemoteGate {
         pipe.read_exact(&mut [0]).expect("the gate still exists");
     }
 
+    /// This address as text, for a program's environment.
+    pub(crate) fn text(self) -> String {
+        format!("{} {} {}", self.pid, self.reader, self.writer)
+    }
+
+    /// The address that [`text`](Self::text) wrote.
+    ///
+    /// # Panics
+    /// Panics when it is another text.
+    pub(crate) fn from_text(text: &str) -> RemoteGate {
+        let mut words = text.split(' ').map(|word| word.parse::<i32>());
+        let mut next = || words.next().expect("three words").expect("a number");
+        RemoteGate {
+            pid: next().cast_unsigned(),
+            reader: next(),
+            writer: next(),
+        }
+    }
+
     /// Opening a pipe of another process by its place in `/proc` needs no inheritance and no name.
     fn pipe(self, how: &OpenOptions, fd: RawFd) -> File {
         how.open(format!("/proc/{}/fd/{fd}", self.pid))

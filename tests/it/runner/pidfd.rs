@@ -52,6 +52,13 @@ pub(super) fn settle(limit: Duration, look: impl Fn() -> Vec<Leftover>) -> Vec<L
     }
 }
 
+/// Waits until the process has ended, whoever's child it is.
+pub(crate) fn wait_for_exit(pid: Pid) {
+    let Some(pidfd) = open(pid, 0) else { return };
+    let mut fds = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    while !matches!(poll(&mut fds, PollTimeout::NONE), Ok(1)) {}
+}
+
 fn wait_for_any(left: &[Leftover]) {
     let watched: Vec<(OwnedFd, PollFlags)> =
         left.iter().filter_map(|one| watch(one.gone)).collect();

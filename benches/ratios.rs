@@ -1,0 +1,174 @@
+//! Ours beside theirs, as ratios: medians of ten alternating rounds, both on the same two CPUs, results checked.
+//!
+//! One line of the table per ratio. The last one has no rival: it is a start with a full heap beside a start with an empty one.
+#![expect(clippy::print_stdout, reason = "the table is the result")]
+
+use multiproc::{Lock, Pool};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+mod parts {
+    pub(crate) mod cpus;
+    pub(crate) mod mode;
+    pub(crate) mod pinned;
+    pub(crate) mod starts;
+    pub(crate) mod tasks;
+    pub(crate) mod traffic;
+}
+
+use parts::mode::sized;
+use parts::starts::{Heap, fork_and_wait, start_and_join};
+use parts::tasks::{ThreadPool, WORKERS, pool_applies, pool_batch};
+use parts::traffic::{Channels, OurQueue, Traffic, time};
+
+const HEAP: usize = 1 << 30;
+
+fn main() {
+    parts::cpus::confine();
+    println!(
+        "{:<44} {:>10} {:>10} {:>7}  unit",
+        "what", "ours", "theirs", "ratio"
+    );
+    lock();
+    queue();
+    pool();
+    starts();
+}
+
+/// How a table line counts: in nanoseconds or microseconds for one, or in millions a second.
+#[derive(Clone, Copy)]
+enum Unit {
+    Nanoseconds,
+    Microseconds,
+    MillionsPerSecond,
+}
+
+impl Unit {
+    fn of(self, time: Duration, pieces: u64) -> f64 {
+        let each = time.as_secs_f64() / u32::try_from(pieces).map_or(f64::NAN, f64::from);
+        match self {
+            Unit::Nanoseconds => each * 1e9,
+            Unit::Microseconds => each * 1e6,
+            Unit::MillionsPerSecond => 1e-6 / each,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Unit::Nanoseconds => "ns",
+            Unit::Microseconds => "us",
+            Unit::MillionsPerSecond => "M/s",
+        }
+    }
+}
+
+/// Prints the line: each closure does so many pieces of work and says how long they took.
+fn compare(
+    what: &str,
+    (pieces, unit): (u64, Unit),
+    mut ours: impl FnMut(u64) -> Duration,
+    mut theirs: impl FnMut(u64) -> Duration,
+) {
+    // Once unmeasured: first uses, cold caches.
+    ours(pieces.min(1000));
+    theirs(pieces.min(1000));
+    let mut rounds = Vec::new();
+    for _ in 0..sized(10, 1) {
+        let our_time = ours(pieces);
+        rounds.push((unit.of(our_time, pieces), unit.of(theirs(pieces), pieces)));
+    }
+    let ours = median(rounds.iter().map(|(ours, _)| *ours));
+    let theirs = median(rounds.iter().map(|(_, theirs)| *theirs));
+    let ratio = median(rounds.iter().map(|(ours, theirs)| ours / theirs));
+    let unit = unit.name();
+    println!("{what:<44} {ours:>10.3} {theirs:>10.3} {ratio:>7.2}  {unit}");
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 {
+        values[middle]
+    } else {
+        f64::midpoint(values[middle - 1], values[middle])
+    }
+}
+
+/// The time of `work`, repeated.
+fn repeated(times: u64, mut work: impl FnMut()) -> Duration {
+    let begin = Instant::now();
+    for _ in 0..times {
+        work();
+    }
+    begin.elapsed()
+}
+
+fn lock() {
+    let (lock, theirs) = (Lock::new().expect("a lock"), parking_lot::Mutex::new(0_u64));
+    let mut count = 0_u64;
+    let ours = |times| {
+        repeated(times, || {
+            let _guard = lock.acquire().expect("nobody else has it");
+            count = black_box(count + 1);
+        })
+    };
+    let theirs = |times| repeated(times, || *theirs.lock() += black_box(1));
+    let size = (sized(2_000_000, 10), Unit::Nanoseconds);
+    parts::pinned::on(0, || {
+        compare("Lock uncontended : parking_lot::Mutex", size, ours, theirs);
+    });
+}
+
+fn queue() {
+    let (mut ours, mut theirs) = (OurQueue::new(0), Channels::new());
+    compare(
+        "Queue 8 B one to one : crossbeam bounded",
+        (sized(1_000_000, 10), Unit::MillionsPerSecond),
+        |messages| time(messages, |messages| ours.one_way(messages)),
+        |messages| time(messages, |messages| theirs.one_way(messages)),
+    );
+    compare(
+        "Queue round trip, hot : crossbeam bounded",
+        (sized(20_000, 10), Unit::Microseconds),
+        |messages| time(messages, |messages| ours.round_trips(messages)),
+        |messages| time(messages, |messages| theirs.round_trips(messages)),
+    );
+}
+
+fn pool() {
+    let (ours, theirs) = (Pool::new(WORKERS).expect("a pool"), ThreadPool::new());
+    let batch = sized(1000, 10);
+    compare(
+        "Pool no-op, two workers : threads and channel",
+        (sized(100_000, 10), Unit::Microseconds),
+        |tasks| repeated(tasks / batch, || pool_batch(&ours, batch)),
+        |tasks| repeated(tasks / batch, || theirs.batch(batch)),
+    );
+    compare(
+        "Pool hot apply : threads and channel",
+        (sized(10_000, 10), Unit::Microseconds),
+        |tasks| repeated(1, || pool_applies(&ours, tasks)),
+        |tasks| repeated(1, || theirs.applies(tasks)),
+    );
+    ours.close();
+    ours.join().expect("the workers end");
+}
+
+fn starts() {
+    compare(
+        "start and join : fork and waitpid",
+        (sized(200, 2), Unit::Microseconds),
+        |times| repeated(times, start_and_join),
+        |times| repeated(times, fork_and_wait),
+    );
+    compare(
+        "start and join, 1 GiB heap : empty heap",
+        (sized(100, 2), Unit::Microseconds),
+        |times| {
+            let _heap = Heap::touched(sized(HEAP, 1 << 24));
+            repeated(times, start_and_join)
+        },
+        |times| repeated(times, start_and_join),
+    );
+}

@@ -1,0 +1,57 @@
+//! A process may die at any instruction: here one does, at each.
+//!
+//! A row of the table is a *marked section*: an operation between two `int3`. For k = 0, 1, 2, … a fresh child of the family
+//! runs it under `ptrace`, is killed after k instructions, and the survivor, which started it, goes on and checks what the
+//! row promises. Two kills between which neither a byte of the arena nor the kernel changed are one ([`drive`]).
+//!
+//! Each row runs in a program of its own, this binary started again, so that what one row breaks or leaks is not the next
+//! one's arena. A plain run takes some of the kills of each row, `MULTIPROC_SCALE=20` all of them.
+//!
+//! A new row is a type with [`Scene`](row::Scene) in one of the tables below, or in a file beside them with a line in
+//! [`rows`]; `cargo test --test faults -- queue` runs those whose names contain the word.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test reports a surprise by panicking, and its figures by printing"
+)]
+
+mod arena;
+mod capacity;
+mod close;
+mod drive;
+mod handle;
+mod lock;
+mod programs;
+mod queue;
+mod queue_block;
+mod row;
+mod settle;
+mod shared;
+mod survivor;
+mod tracee;
+mod watch;
+
+use row::Row;
+use std::process::ExitCode;
+
+/// The table. The pool's rows go behind the others: `pool::rows()`.
+fn rows() -> Vec<Row> {
+    [
+        // The longest first.
+        settle::rows(),
+        lock::rows(),
+        arena::rows(),
+        handle::rows(),
+        queue::rows(),
+        queue_block::rows(),
+        close::rows(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn main() -> ExitCode {
+    programs::main(&rows())
+}
