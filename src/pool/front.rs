@@ -283,7 +283,7 @@ impl PoolBuilder {
             failed: None,
         };
         let failed = (1..=number).try_for_each(|number| {
-            let worker = start_worker(&pool.shared, number)?;
+            let worker = start_worker(&pool.shared, number, |_| ())?;
             pool.line.workers.lock().push(worker);
             Ok::<(), Error>(())
         });

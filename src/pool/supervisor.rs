@@ -2,11 +2,12 @@
 //!
 //! It sleeps on the workers' pidfds and on an eventfd by which the front calls it; there is no polling interval.
 
-use super::shared::Shared;
+use super::shared::{Condemned, Shared};
 use super::worker;
 use crate::error::{Error, ErrorKind, RemoteError, Result};
 use crate::process::{self, Running};
 use crate::shm::arena::Arena;
+use crate::shm::{Member, member};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicBool, Relaxed, Release};
 use crate::sys::clock::Deadline;
 use crate::sys::event::Event;
@@ -78,11 +79,16 @@ impl Line {
 }
 
 /// Starts a worker of a pool.
-pub(super) fn start_worker(shared: &Shared, number: u32) -> Result<Arc<Running>> {
+pub(super) fn start_worker(
+    shared: &Shared,
+    number: u32,
+    lost: impl FnOnce(Member),
+) -> Result<Arc<Running>> {
     process::launch(
         format!("PoolWorker-{number}"),
         worker::work,
         &(shared.pool.clone(),),
+        lost,
     )
 }
 
@@ -174,13 +180,36 @@ impl Supervisor {
         } else {
             0
         };
-        let Some(condemned) = condemned else { return };
+        if let Some(condemned) = condemned {
+            self.judge(&condemned, &worker.name, worker.pid, code);
+        }
+    }
+
+    /// Deals with a worker that was started and could not be held: it was killed, and may have taken a task.
+    fn bury_lost(&self, member: Member) {
+        if !member::proved_dead(member.slot, member.generation) {
+            // Its server died and did not answer: if it runs, it may finish what it has.
+            return;
+        }
+        let slot = Arena::existing().and_then(|arena| member.slot(arena));
+        let noted = slot.map_or(0, |slot| slot.noted.load(Acquire));
+        let condemned = self.shared.condemn(noted, member.slot);
+        self.shared.words().forget_searcher(member.slot);
+        if let Some(condemned) = condemned {
+            self.shared.counters.deaths.fetch_add(1, Relaxed);
+            let name = format!("PoolWorker-{}", self.number);
+            self.judge(&condemned, &name, 0, Some(-SIGKILL));
+        }
+    }
+
+    /// The task of a dead worker is tried again, or fails.
+    fn judge(&self, condemned: &Condemned, name: &str, pid: i32, code: Option<i32>) {
         self.shared.counters.deaths_in_task.fetch_add(1, Relaxed);
         let deaths = condemned.task.task.deaths.fetch_add(1, AcqRel) + 1;
         if deaths <= self.retries && !self.line.is_terminated() {
-            self.shared.retry(&condemned);
+            self.shared.retry(condemned);
         } else {
-            let error = death(worker, code, condemned.task.call().name(), deaths);
+            let error = death(name, pid, code, condemned.task.call().name(), deaths);
             self.shared
                 .fail(condemned.hint.cell, &condemned.task, condemned.stage, error);
         }
@@ -196,7 +225,7 @@ impl Supervisor {
                 return;
             }
             self.number += 1;
-            match start_worker(&self.shared, self.number) {
+            match start_worker(&self.shared, self.number, |member| self.bury_lost(member)) {
                 Ok(worker) => {
                     self.failed = None;
                     self.line.workers.lock().push(worker);
@@ -229,7 +258,7 @@ impl Supervisor {
     }
 }
 
-fn death(worker: &Running, code: Option<i32>, function: &str, deaths: u64) -> Error {
+fn death(name: &str, pid: i32, code: Option<i32>, function: &str, deaths: u64) -> Error {
     let how = match code {
         Some(code) if code < 0 => format!("killed by signal {}", -code),
         Some(code) => format!("ended with exit code {code}"),
@@ -237,8 +266,8 @@ fn death(worker: &Running, code: Option<i32>, function: &str, deaths: u64) -> Er
     };
     let message = format!("{how} while it ran {function} (attempt {deaths})");
     let remote = RemoteError {
-        process: worker.name.clone(),
-        pid: worker.pid.cast_unsigned(),
+        process: name.to_owned(),
+        pid: pid.cast_unsigned(),
         message,
         place: None,
         exitcode: code,

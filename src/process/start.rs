@@ -149,7 +149,7 @@ impl Process {
             identity: self.identity.clone(),
             call: target.call,
         };
-        self.running = Some(launch_order(&order, arguments.as_slice(), cargo)?);
+        self.running = Some(launch_order(&order, arguments.as_slice(), cargo, |_| ())?);
         Ok(())
     }
 
@@ -336,11 +336,13 @@ fn new_identity(kind: &str, name: Option<String>, daemon: Option<bool>) -> Ident
     Identity { name, daemon, path }
 }
 
-/// Starts a daemon that calls `function`, for a service of this crate.
+/// Starts a daemon that calls `function`, for a service of this crate. `lost` is called when it cannot be held: it is dead then, but may
+/// have run, and is not settled yet.
 pub(crate) fn launch<F: Callable<A>, A: Arguments>(
     name: String,
     function: F,
     arguments: &A,
+    lost: impl FnOnce(Member),
 ) -> Result<Arc<Running>> {
     let identity = new_identity(&name, Some(name.clone()), Some(true));
     let (bytes, cargo) = wire::encode(arguments)?;
@@ -348,10 +350,15 @@ pub(crate) fn launch<F: Callable<A>, A: Arguments>(
         identity,
         call: call::target::<F, A>(function),
     };
-    launch_order(&order, bytes.as_slice(), cargo)
+    launch_order(&order, bytes.as_slice(), cargo, lost)
 }
 
-fn launch_order(order: &Order, arguments: &[u8], cargo: message::Cargo) -> Result<Arc<Running>> {
+fn launch_order(
+    order: &Order,
+    arguments: &[u8],
+    cargo: message::Cargo,
+    lost: impl FnOnce(Member),
+) -> Result<Arc<Running>> {
     if current::identity().daemon {
         return Err(Error::new(
             ErrorKind::Misuse,
@@ -365,7 +372,8 @@ fn launch_order(order: &Order, arguments: &[u8], cargo: message::Cargo) -> Resul
     let started = send(member, &bytes, cargo);
     let started = started.inspect_err(|_| {
         // It never ran, or nobody will ever ask for it.
-        let _settled = settle::settle(member);
+        lost(member);
+        settle::abandon(member);
     })?;
     let running = Arc::new(Running {
         name: order.identity.name.clone(),

@@ -77,6 +77,36 @@ pub(crate) fn settle(member: Member) -> Result<()> {
     Ok(())
 }
 
+/// Gives up a member that was reserved for a child of which nothing is known: it may run, or may yet come to run.
+pub(crate) fn abandon(member: Member) {
+    let Some(arena) = Arena::existing() else {
+        return;
+    };
+    let Some(slot) = member.slot(arena) else {
+        return;
+    };
+    let word = slot.identity.load(Acquire);
+    let identity = Identity::read(word);
+    let ended = Identity {
+        state: State::Ended,
+        ..identity
+    };
+    // Either this or the child's own step from reserved to living succeeds.
+    let never_ran = identity.state == State::Reserved
+        && slot
+            .identity
+            .compare_exchange(word, ended.word(), AcqRel, Relaxed)
+            .is_ok();
+    if never_ran || member::proved_dead(member.slot, member.generation) {
+        if let Err(error) = settle(member) {
+            log::error!("a place for a process was not given back: {error}");
+        }
+    } else {
+        // It lives without a parent that would ask for it: it is swept when it has ended.
+        slot.parent.store(0, Release);
+    }
+}
+
 fn give_back(arena: &Arena, member: Member, slot: &Slot) {
     let identity = Identity::read(slot.identity.load(Acquire));
     if identity.state == State::Free {
