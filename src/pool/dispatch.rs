@@ -153,6 +153,11 @@ impl Words {
         Ok(true)
     }
 
+    /// Hints ever taken: it grows while the pool gets on.
+    pub(super) fn taken(&self) -> u64 {
+        self.head.load(Relaxed)
+    }
+
     fn wake_one(&self) {
         if self.tail.fetch_and(!SLEEPERS, AcqRel) & SLEEPERS != 0 {
             AcrossProcesses::wake(low_half(&self.tail));

@@ -280,6 +280,7 @@ impl PoolBuilder {
             retries: self.retries,
             number,
             barren: 0,
+            taken: 0,
             failed: None,
         };
         let failed = (1..=number).try_for_each(|number| {

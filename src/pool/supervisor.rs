@@ -101,7 +101,10 @@ pub(super) struct Supervisor {
     pub(super) retries: u64,
     /// The number of the last worker.
     pub(super) number: u32,
+    /// Workers in a row that died before they took a task, while nobody took one.
     pub(super) barren: u32,
+    /// Hints taken until the last death.
+    pub(super) taken: u64,
     /// Starts in a row that failed, and why the last one did.
     pub(super) failed: Option<(u32, String)>,
 }
@@ -175,10 +178,11 @@ impl Supervisor {
         if !left {
             self.shared.counters.deaths.fetch_add(1, Relaxed);
         }
-        self.barren = if noted == 0 && !left {
-            self.barren + 1
-        } else {
-            0
+        let before = std::mem::replace(&mut self.taken, self.shared.words().taken());
+        self.barren = match noted == 0 && !left {
+            true if before == self.taken => self.barren + 1,
+            true => 1,
+            false => 0,
         };
         if let Some(condemned) = condemned {
             self.judge(&condemned, &worker.name, worker.pid, code);

@@ -23,6 +23,10 @@ pub(crate) fn tests() -> Vec<Case> {
         case("pool_death::map_is_retried", map_is_retried),
         case("pool_death::handles_survive_a_retry", handles_survive_retry),
         case("pool_death::killed_while_idle", killed_while_idle),
+        case(
+            "pool_death::idle_deaths_beside_work",
+            idle_deaths_beside_work,
+        ),
         case("pool_death::all_killed_at_once", all_killed_at_once),
         case("pool_death::stopped_while_it_works", stopped_working),
         case("pool_death::stopped_while_idle", stopped_idle),
@@ -284,6 +288,23 @@ fn killed_while_idle() {
     assert_eq!(pool.stats().deaths_in_task, 0);
 }
 
+/// More workers die before their first task than break a pool that does nothing; but this one works.
+fn idle_deaths_beside_work() {
+    let pool = Pool::new(2).unwrap();
+    let works = pool.apply(std::process::id, ()).unwrap();
+    for round in 1..=110 {
+        until(|| pool.worker_pids().len() == 2);
+        let pids = pool.worker_pids();
+        let other = *pids.iter().find(|&&pid| pid != works).unwrap();
+        // So that the one task is not its.
+        stop(other);
+        assert_eq!(pool.apply(std::process::id, ()).unwrap(), works);
+        sigkill(other);
+        until(|| pool.stats().deaths == round);
+    }
+    assert_eq!(pool.stats().deaths_in_task, 0);
+}
+
 fn all_killed_at_once() {
     let workers = 4;
     let pool = Pool::new(workers).unwrap();
@@ -515,6 +536,7 @@ fn fork_server_killed() {
 /// The ring of hints is full to the last place and cannot grow when the task must be hinted again.
 fn retry_in_full_arena() {
     arena::set_size(1 << 20).unwrap();
+    let other = Pool::new(1).unwrap();
     let pool = Pool::builder().workers(1).retries(1).build().unwrap();
     let (runs, go) = (Gate::new(), Gate::new());
     let held = pool
@@ -525,18 +547,33 @@ fn retry_in_full_arena() {
     let queued: Vec<_> = (0..ring)
         .map(|n| pool.apply_async(double, (n,)).unwrap())
         .collect();
-    let ballast = Queue::new().unwrap();
-    for size in [100_000, 10_000, 1_000, 100] {
-        while ballast.put(vec![0_u8; size]).is_ok() {}
-    }
+    let ballast = fill_with_results(&other);
     sigkill(pool.worker_pids()[0]);
-    go.open(1);
+    // The dying worker may take one with it.
+    go.open(2);
     // Tried again or failed, but not forgotten.
     match held.get() {
         Ok(pid) => until(|| pool.worker_pids() == [pid]),
-        Err(error) => assert_eq!(error.kind(), ErrorKind::WorkerDied, "{error}"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}"),
     }
     for (n, result) in (0..).zip(queued) {
         assert_eq!(result.get().unwrap(), 2 * n);
     }
+    drop(ballast);
+}
+
+/// Leaves no room for two kibibytes in one piece.
+fn fill_with_results(pool: &Pool) -> Vec<AsyncResult<Vec<u8>>> {
+    let mut results = Vec::new();
+    for size in [100_000, 10_000, 1_500] {
+        loop {
+            let result = pool.apply_async(|size| vec![1; size], (size,)).unwrap();
+            result.wait();
+            if !result.successful().unwrap() {
+                break;
+            }
+            results.push(result);
+        }
+    }
+    results
 }
