@@ -4,7 +4,6 @@ use crate::error::{Error, ErrorKind};
 use std::fmt;
 
 /// Why [`Queue::put`](crate::Queue::put) put nothing.
-#[derive(Debug)]
 pub enum PutError<T> {
     /// The queue is closed.
     Closed(T),
@@ -13,7 +12,6 @@ pub enum PutError<T> {
 }
 
 /// Why [`Queue::try_put`](crate::Queue::try_put) or [`Queue::put_timeout`](crate::Queue::put_timeout) put nothing.
-#[derive(Debug)]
 pub enum TryPutError<T> {
     /// There is no room, or there was none in time.
     Full(T),
@@ -141,7 +139,26 @@ impl fmt::Display for TryGetError {
     }
 }
 
-impl<T: fmt::Debug> std::error::Error for PutError<T> {}
-impl<T: fmt::Debug> std::error::Error for TryPutError<T> {}
+impl<T> fmt::Debug for PutError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(_) => f.write_str("Closed(..)"),
+            Self::Failed(_, error) => write!(f, "Failed(.., {error:?})"),
+        }
+    }
+}
+
+impl<T> fmt::Debug for TryPutError<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(_) => f.write_str("Full(..)"),
+            Self::Closed(_) => f.write_str("Closed(..)"),
+            Self::Failed(_, error) => write!(f, "Failed(.., {error:?})"),
+        }
+    }
+}
+
+impl<T> std::error::Error for PutError<T> {}
+impl<T> std::error::Error for TryPutError<T> {}
 impl std::error::Error for GetError {}
 impl std::error::Error for TryGetError {}

@@ -64,7 +64,8 @@ type Encode = Box<dyn FnOnce() -> Result<(Bytes, message::Cargo)> + Send>;
 
 struct Target {
     call: Call,
-    arguments: Encode,
+    /// Behind a lock only so that a `Process` may be shared between threads.
+    arguments: Private<Option<Encode>>,
 }
 
 impl Process {
@@ -85,7 +86,7 @@ impl Process {
     pub fn builder<F: Callable<A>, A: Arguments>(function: F, arguments: A) -> ProcessBuilder {
         let target = Target {
             call: call::target::<F, A>(function),
-            arguments: Box::new(move || wire::encode(&arguments)),
+            arguments: Private::new(Some(Box::new(move || wire::encode(&arguments)))),
         };
         ProcessBuilder {
             target,
@@ -141,10 +142,10 @@ impl Process {
     /// [`ErrorKind::StartMethodUnavailable`] where no fork server can run; [`ErrorKind::NoSpace`]; [`ErrorKind::Os`] when the system
     /// has no room for a process. Nothing was started then, and it cannot be started again.
     pub fn start(&mut self) -> Result<()> {
-        let target = self.target.take();
-        let target =
-            target.ok_or_else(|| Error::new(ErrorKind::Misuse, "a process can be started once"))?;
-        let (arguments, cargo) = (target.arguments)()?;
+        let once = || Error::new(ErrorKind::Misuse, "a process can be started once");
+        let target = self.target.take().ok_or_else(once)?;
+        let encode = target.arguments.lock().take().ok_or_else(once)?;
+        let (arguments, cargo) = encode()?;
         let order = Order {
             identity: self.identity.clone(),
             call: target.call,

@@ -20,7 +20,7 @@ unsafe impl Shared for AtomicU64 {}
 // SAFETY: an array of nothing but atomics.
 unsafe impl<T: Shared, const N: usize> Shared for [T; N] {}
 
-/// Kinds of objects; a cell keeps its kind for ever.
+/// Kinds of objects. A cell keeps its kind from one object to the next, as long as others were never used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum Kind {
@@ -103,7 +103,7 @@ pub(crate) struct Cell {
     pub(crate) life: AtomicU64,
     /// Changes whenever the object is freed.
     pub(crate) generation: AtomicU32,
-    /// A [`Kind`], for ever.
+    /// A [`Kind`].
     pub(crate) kind: AtomicU32,
     /// Next free cell of the kind, as number + 1. A cache.
     pub(crate) next: AtomicU32,

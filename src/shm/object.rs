@@ -96,26 +96,41 @@ pub(super) fn create(
     })?
 }
 
+/// A cell that was of this kind before; else one that was never used; else, in a full table, one of another kind.
 fn pop_free(arena: &Arena, kind: Kind) -> Result<u32> {
-    let header = arena.header();
-    let head = &header.free_cells[kind as usize];
-    if let Some(number) = head.load(Relaxed).checked_sub(1) {
-        let cell = arena.cell(number).ok_or(ErrorKind::Corrupt)?;
-        let free = Life::read(cell.life.load(Acquire)).state == State::Free;
-        if !free || cell.kind.load(Relaxed) != kind as u32 {
-            return Err(ErrorKind::Corrupt.into());
-        }
-        head.store(cell.next.load(Relaxed), Relaxed);
+    if let Some(number) = pop_from(arena, kind as usize)? {
         return Ok(number);
     }
-    let number = header.objects_high.load(Relaxed);
-    let Some(cell) = arena.cell(number) else {
-        let text = format!("all {} objects are in use", arena.layout.objects);
-        return Err(Error::new(ErrorKind::NoSpace, text));
+    let header = arena.header();
+    let fresh = header.objects_high.load(Relaxed);
+    if let Some(cell) = arena.cell(fresh) {
+        cell.kind.store(kind as u32, Relaxed);
+        header.objects_high.store(fresh + 1, Release);
+        return Ok(fresh);
+    }
+    for other in 0..KINDS {
+        if let Some(number) = pop_from(arena, other)? {
+            let cell = arena.cell(number).ok_or(ErrorKind::Corrupt)?;
+            cell.kind.store(kind as u32, Relaxed);
+            return Ok(number);
+        }
+    }
+    let text = format!("all {} objects are in use", arena.layout.objects);
+    Err(Error::new(ErrorKind::NoSpace, text))
+}
+
+fn pop_from(arena: &Arena, kind: usize) -> Result<Option<u32>> {
+    let head = &arena.header().free_cells[kind];
+    let Some(number) = head.load(Relaxed).checked_sub(1) else {
+        return Ok(None);
     };
-    cell.kind.store(kind as u32, Relaxed);
-    header.objects_high.store(number + 1, Release);
-    Ok(number)
+    let cell = arena.cell(number).ok_or(ErrorKind::Corrupt)?;
+    let free = Life::read(cell.life.load(Acquire)).state == State::Free;
+    if !free || cell.kind.load(Relaxed) as usize != kind {
+        return Err(ErrorKind::Corrupt.into());
+    }
+    head.store(cell.next.load(Relaxed), Relaxed);
+    Ok(Some(number))
 }
 
 /// Makes the lists of free cells anew.

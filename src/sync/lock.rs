@@ -106,6 +106,7 @@ impl<H: Home> Lock<H> {
     fn take(&self, deadline: DeadlineOrNow) -> Result<LockGuard<'_, H>, TryAcquireError<'_, H>> {
         let me = H::me().map_err(TryAcquireError::Failed)?;
         let words = H::words(&self.words);
+        H::check(&self.words).map_err(TryAcquireError::Failed)?;
         let died = H::take(words, me, deadline).ok_or(TryAcquireError::Busy)?;
         let guard = LockGuard {
             words,

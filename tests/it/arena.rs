@@ -15,6 +15,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("arena::set_size_has_rules", set_size_rules).cold(),
         case("arena::children_share_its_size", children_share_size).cold(),
         case("arena::full_and_empty_again", full_and_empty).cold(),
+        case("arena::cells_of_another_kind", other_kind).cold(),
         case("arena::full_of_arguments", full_of_arguments).cold(),
         case("arena::places_for_processes_run_out", places_run_out).cold(),
         case("arena::limits_of_the_program", limits),
@@ -74,6 +75,21 @@ fn fill<T, E: Into<Error>>(mut make: impl FnMut() -> Result<T, E>) -> Vec<T> {
             }
         }
     }
+}
+
+/// A table that was once full of locks has room for queues again when they are gone, and the other way round.
+fn other_kind() {
+    set_size(MIB).unwrap();
+    let before = usage().unwrap();
+    let locks: Vec<Lock> = std::iter::from_fn(|| Lock::new().ok()).collect();
+    assert!(locks.len() >= 1000, "{} locks", locks.len());
+    drop(locks);
+    let queue = Queue::<u32>::new().unwrap();
+    queue.put(7).unwrap();
+    assert_eq!(queue.get().unwrap(), 7);
+    drop(queue);
+    let _lock = Lock::new().unwrap();
+    assert_eq!(usage().unwrap().objects, before.objects + 1);
 }
 
 fn full_and_empty() {

@@ -142,6 +142,7 @@ impl<'a> Ring<'a> {
     #[inline]
     fn take(&self, end: &End, deadline: Deadline) -> Result<Option<Taken>> {
         let me = member::me()?;
+        self.handle.check()?;
         let taken = if end.lease.try_take(me) {
             Some(Taken::Clean)
         } else {

@@ -17,6 +17,8 @@ use crate::shm::{Internal, Keeper, Lease, wait};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU64, Relaxed, SeqCst};
 use crate::sys::clock::Deadline;
 use crate::sys::thread;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 /// See the table above.
 pub(super) const SLEEPERS: u64 = 1;
@@ -25,8 +27,23 @@ pub(super) const CLOSED: u64 = 2;
 pub(super) const WORDS: u64 = (1 << 33) - 1;
 pub(super) const ITEMS: u64 = (1 << 29) - 1;
 
-/// Looks before a sleep, when there is more than one CPU: a wake-up costs as much as a thousand of them.
-const SPINS: u32 = 400;
+/// Looks before a sleep, when there is more than one CPU: the fewest and the most. A wake-up costs as much as a thousand.
+const SPINS: (u32, u32) = (200, 6400);
+
+/// A sleep that was shorter should have been a spin: the other side is at work at this moment.
+const SHORT: Duration = Duration::from_micros(200);
+
+thread_local! {
+    /// How long it pays this thread to look before it sleeps, as far as the last waits have told.
+    static PATIENCE: Cell<u32> = const { Cell::new(400) };
+}
+
+/// Learns from a sleep.
+fn slept(time: Duration) {
+    let spins = PATIENCE.get();
+    let better = if time < SHORT { spins * 2 } else { spins / 2 };
+    PATIENCE.set(better.clamp(SPINS.0, SPINS.1));
+}
 
 /// One end of the ring. The fields but `position` are read and written by the owner of the lease.
 #[repr(C, align(64))]
@@ -134,15 +151,22 @@ pub(super) fn sleep_until_moved(end: &End, own: &End, seen: u64, deadline: Deadl
     if deadline.passed() {
         return moved(end.position.load(Acquire));
     }
-    for _ in 0..if thread::cpus() > 1 { SPINS } else { 0 } {
+    let spins = if thread::cpus() > 1 {
+        PATIENCE.get()
+    } else {
+        0
+    };
+    for _ in 0..spins {
         if moved(end.position.load(Acquire)) {
             return true;
         }
         std::hint::spin_loop();
     }
+    let asleep = Instant::now();
     loop {
         let word = end.position.load(Acquire);
         if moved(word) {
+            slept(asleep.elapsed());
             return true;
         }
         let slice = deadline.slice(SLICE);
