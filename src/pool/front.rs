@@ -176,9 +176,13 @@ impl Pool {
         }
     }
 
-    /// The process ids of the workers that live at this moment.
+    /// The process ids of the workers that live at this moment. A process that did not make the pool sees none.
     #[must_use]
     pub fn worker_pids(&self) -> Vec<u32> {
+        if self.shared.check_process().is_err() {
+            // The supervisor may have held the lock in the moment of the fork.
+            return Vec::new();
+        }
         let workers = self.line.workers.lock();
         workers
             .iter()

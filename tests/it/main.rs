@@ -23,6 +23,7 @@ mod pool;
 mod pool_death;
 mod pool_end;
 mod pool_storm;
+mod pool_trouble;
 mod pool_values;
 mod process;
 mod queue;
@@ -47,6 +48,7 @@ fn cases() -> Vec<runner::Case> {
         pool_values::tests(),
         pool_death::tests(),
         pool_storm::tests(),
+        pool_trouble::tests(),
         pool_end::tests(),
         pool_end::programs(),
         process::tests(),

@@ -252,6 +252,9 @@ fn stubborn() {
     let (runs, never) = (Gate::new(), Gate::new());
     let gates = (runs.remote(), never.remote());
     drop(pool.apply_async(ignores_all, gates).unwrap());
+    drop(pool.apply_async(hold, gates).unwrap());
+    // Both: one that is stopped before it has its lifeline would not follow this program.
+    runs.wait();
     runs.wait();
     for pid in pool.worker_pids() {
         kill(pid_of(pid), Signal::SIGSTOP).unwrap();

@@ -6,7 +6,7 @@ use crate::pool::{double, until};
 use crate::pool_death::pid_of;
 use crate::runner::{Case, Gate, RemoteGate, case, scaled};
 use multiproc::arena::{self, Usage};
-use multiproc::{ErrorKind, Lock, Pool, PoolStats, Queue};
+use multiproc::{ErrorKind, Lock, Pool, PoolStats, Process, Queue};
 use nix::sys::signal::{Signal, kill};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -349,6 +349,11 @@ fn fork_servers() {
     });
     let stats = pool.stats();
     hard_enough("fork servers", stats, u64::from(rounds) * 20, 1, 10);
+    drop(pool);
+    // The last server that was killed is reaped when the next one is needed.
+    let mut process = Process::new(|| (), ());
+    process.start().unwrap();
+    assert_eq!(process.join().unwrap(), 0);
 }
 
 fn is_fork_server(pid: i32) -> bool {
