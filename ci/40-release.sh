@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 export MULTIPROC_SCALE=${MULTIPROC_SCALE:-20}
 export MULTIPROC_TEST_DEADLINE=${MULTIPROC_TEST_DEADLINE:-240}
-timeout 400 cargo test --release --test it
+timeout 700 cargo test --release --test it
 if [ -e tests/faults/main.rs ]; then
-    timeout 180 cargo test --release --test faults
+    timeout 600 cargo test --release --test faults
 fi

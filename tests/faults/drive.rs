@@ -1,7 +1,7 @@
 //! One row from end to end: a dry run that finds where something changes, then the kills.
 
 use crate::capacity::Capacity;
-use crate::row::{Keep, Leak, Scene};
+use crate::row::{Keep, Leak, Scene, Victim};
 use crate::shared::Shared;
 use crate::tracee::{Step, Tracee};
 use crate::{programs, watch};
@@ -136,26 +136,27 @@ fn choose(found: &Found, scale: f64) -> Vec<Point> {
     (0..most).map(|n| points[n * last / (most - 1)]).collect()
 }
 
-fn start<S: Scene>(scene: &mut S, keep: &Keep) -> (Process, Tracee) {
-    let process = scene.start(keep);
-    let pid = process.pid().expect("it was started");
-    let tracee = match Tracee::catch(pid) {
+fn start<S: Scene>(scene: &mut S, keep: &Keep) -> (Victim, Tracee) {
+    let victim = scene.victim(keep);
+    let tracee = match Tracee::catch(victim.pid()) {
         Ok(tracee) => tracee,
         Err(errno) => {
-            process.kill().unwrap();
-            let _killed = process.join();
+            if let Victim::Child(process) = victim {
+                process.kill().unwrap();
+                let _killed = process.join();
+            }
             programs::skip(&format!("ptrace is not permitted ({errno})"));
         }
     };
     scene.entered();
-    (process, tracee)
+    (victim, tracee)
 }
 
 /// Runs the whole section, and looks at the arena after every instruction.
 fn dry_run<S: Scene>(keep: &Keep) -> Found {
     let before = arena::usage().unwrap();
     let mut scene = S::prepare();
-    let (process, mut tracee) = start(&mut scene, keep);
+    let (victim, mut tracee) = start(&mut scene, keep);
     let mut shared = Shared::open();
     let at = |after| Point {
         after,
@@ -186,7 +187,7 @@ fn dry_run<S: Scene>(keep: &Keep) -> Found {
         }
     }
     points.push(at(TO_THE_END));
-    finish(scene, &process, tracee, true);
+    finish(scene, &victim, tracee, true);
     assert_usage(before, Leak::NOTHING);
     Found {
         steps,
@@ -198,7 +199,7 @@ fn dry_run<S: Scene>(keep: &Keep) -> Found {
 fn kill_at<S: Scene>(keep: &Keep, point: Point, tally: &mut Tally, capacity: &mut Capacity) {
     let before = arena::usage().unwrap();
     let mut scene = S::prepare();
-    let (process, mut tracee) = start(&mut scene, keep);
+    let (victim, mut tracee) = start(&mut scene, keep);
     let mut left = false;
     for _ in 0..point.after {
         let mut asleep = || {
@@ -216,7 +217,7 @@ fn kill_at<S: Scene>(keep: &Keep, point: Point, tally: &mut Tally, capacity: &mu
         tally.asleep += usize::from(asleep);
     }
     tally.inside += usize::from(!left);
-    finish(scene, &process, tracee, left);
+    finish(scene, &victim, tracee, left);
     if assert_usage(before, S::MAY_LEAK) {
         tally.leaks += 1;
         *capacity = Capacity::measure();
@@ -225,10 +226,10 @@ fn kill_at<S: Scene>(keep: &Keep, point: Point, tally: &mut Tally, capacity: &mu
     }
 }
 
-fn finish<S: Scene>(mut scene: S, process: &Process, tracee: Tracee, left: bool) {
+fn finish<S: Scene>(mut scene: S, victim: &Victim, tracee: Tracee, left: bool) {
     scene.last_look();
     tracee.kill();
-    assert_eq!(process.join().unwrap(), -9, "it was killed");
+    victim.bury();
     scene.check(left);
 }
 

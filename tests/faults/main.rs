@@ -22,6 +22,7 @@ mod close;
 mod drive;
 mod handle;
 mod lock;
+mod pool;
 mod programs;
 mod queue;
 mod queue_block;
@@ -35,7 +36,7 @@ mod watch;
 use row::Row;
 use std::process::ExitCode;
 
-/// The table. The pool's rows go behind the others: `pool::rows()`.
+/// The table.
 fn rows() -> Vec<Row> {
     [
         // The longest first.
@@ -46,6 +47,7 @@ fn rows() -> Vec<Row> {
         queue::rows(),
         queue_block::rows(),
         close::rows(),
+        pool::rows(),
     ]
     .into_iter()
     .flatten()

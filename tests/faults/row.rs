@@ -15,7 +15,14 @@ pub(crate) trait Scene: Sized {
     fn prepare() -> Self;
 
     /// Starts the child that will run the section.
-    fn start(&self, keep: &Keep) -> Process;
+    fn start(&self, _keep: &Keep) -> Process {
+        unreachable!("a scene has a child of its own, or another victim")
+    }
+
+    /// Who runs the section, when it is not a child of the scene's own.
+    fn victim(&self, keep: &Keep) -> Victim {
+        Victim::Child(self.start(keep))
+    }
 
     /// The child stands before the first instruction of its section.
     fn entered(&mut self) {}
@@ -37,6 +44,29 @@ pub(crate) trait Scene: Sized {
 
     /// How many objects a kill may leak until the family ends, and why.
     const MAY_LEAK: Leak = Leak::NOTHING;
+}
+
+/// Who runs a section and is killed in it.
+pub(crate) enum Victim {
+    Child(Process),
+    /// Somebody else's child, by its pid.
+    Other(u32),
+}
+
+impl Victim {
+    pub(crate) fn pid(&self) -> u32 {
+        match self {
+            Self::Child(process) => process.pid().expect("it was started"),
+            Self::Other(pid) => *pid,
+        }
+    }
+
+    /// It was killed: a child of ours says so.
+    pub(crate) fn bury(&self) {
+        if let Self::Child(process) = self {
+            assert_eq!(process.join().unwrap(), -9, "it was killed");
+        }
+    }
 }
 
 /// What may stay in the arena after a kill.

@@ -12,11 +12,23 @@ use std::fs;
 /// Stops the child until the tracer is there, and runs `operation` between two marks.
 #[inline(never)]
 pub(crate) fn section<R>(operation: impl FnOnce() -> R) -> R {
+    begins();
+    let result = operation();
+    ends();
+    result
+}
+
+/// Stops the child until the tracer is there; the section begins when this returns.
+#[inline(always)]
+pub(crate) fn begins() {
     raise(Signal::SIGSTOP).expect("a process may stop itself");
     mark();
-    let result = operation();
+}
+
+/// The section ends here.
+#[inline(always)]
+pub(crate) fn ends() {
     mark();
-    result
 }
 
 /// Traps into the tracer.
