@@ -72,3 +72,8 @@ pub mod threading {
     /// A [lock](crate::sync::Lock) between the threads of this process.
     pub type Lock = crate::sync::Lock<crate::sync::WithinProcess>;
 }
+
+/// The program in the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

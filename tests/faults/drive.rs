@@ -152,6 +152,14 @@ fn start<S: Scene>(scene: &mut S, keep: &Keep) -> (Victim, Tracee) {
     (victim, tracee)
 }
 
+/// The watchdog sees that a long section gets on; one without an end is none.
+fn tell(steps: usize) {
+    if steps.is_multiple_of(1000) {
+        watch::now(format!("dry run, step {steps}"));
+    }
+    assert!(steps < 1_000_000, "the section does not end");
+}
+
 /// Runs the whole section, and looks at the arena after every instruction.
 fn dry_run<S: Scene>(keep: &Keep) -> Found {
     let before = arena::usage().unwrap();
@@ -182,9 +190,7 @@ fn dry_run<S: Scene>(keep: &Keep) -> Found {
         if steps.is_multiple_of(LOOK) && shared.changed() || syscall {
             points.push(at(steps));
         }
-        if steps % 1000 == 0 {
-            watch::now(format!("dry run, step {steps}"));
-        }
+        tell(steps);
     }
     points.push(at(TO_THE_END));
     finish(scene, &victim, tracee, true);
