@@ -22,7 +22,7 @@ use std::time::Duration;
 /// **When a process dies** while it puts, the message is in the queue wholly or not at all; while it gets, the message is left to the
 /// next or was taken, never both, never half. Nobody else waits for the dead.
 ///
-/// A queue without `maxsize` grows to a quarter of the machine's memory; then `put` waits. Handles inside messages keep their objects
+/// A queue without `maxsize` grows to a quarter of the machine's memory, then `put` waits; when the arena is full before, `put` fails. Handles inside messages keep their objects
 /// alive; a queue that is freed frees them.
 ///
 /// # Differences from Python

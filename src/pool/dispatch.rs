@@ -186,7 +186,7 @@ impl Words {
             let tail = self.tail.load(SeqCst);
             if head < tail >> 2 {
                 if let Some(hint) = self.try_take(arena, head, tail >> 2, noted)? {
-                    self.found(slot, tail, head + 1);
+                    self.found(slot, head + 1);
                     return Ok(Some(hint));
                 }
             } else if tail & CLOSED != 0 {
@@ -231,8 +231,10 @@ impl Words {
     }
 
     /// Work was found: if there is more, one who sleeps should help.
-    fn found(&self, slot: u32, tail: u64, head: u64) {
+    fn found(&self, slot: u32, head: u64) {
         self.stop_searching(slot);
+        // Anew: who gave a hint since we looked saw us search, and woke nobody.
+        let tail = self.tail.load(SeqCst);
         if tail & SLEEPERS != 0 && tail >> 2 > head {
             self.wake_one();
         }

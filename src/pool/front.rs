@@ -109,7 +109,8 @@ impl Pool {
     /// Calls `function` with each item and gives the values in the order of the items. Items travel in chunks, four for each worker.
     ///
     /// # Errors
-    /// The first failure in the order of the items, after all have ended; the other values of its chunk are lost with it.
+    /// The first failure in the order of the items, after all have ended; the other values of its chunk are lost with it. When a
+    /// chunk cannot be given to the pool, as [`apply_async`](Self::apply_async), at once.
     pub fn map<F, T, I>(&self, function: F, items: I) -> Result<Vec<F::Output>>
     where
         F: Callable<(T,)>,

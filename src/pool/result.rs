@@ -137,7 +137,8 @@ impl<R: DeserializeOwned> AsyncResult<R> {
     /// # Errors
     /// [`ErrorKind::Panicked`] when the function panicked; [`ErrorKind::WorkerDied`] when its worker died and no retries were left;
     /// [`ErrorKind::Decode`] when the arguments did not decode there or the value does not here, [`ErrorKind::Encode`] when the value did
-    /// not encode; [`ErrorKind::Terminated`] when the pool was.
+    /// not encode; [`ErrorKind::NoSpace`] when there was no room for it; [`ErrorKind::Terminated`] when the pool was;
+    /// [`ErrorKind::Misuse`] in a process that did not make the pool.
     pub fn get(mut self) -> Result<R> {
         self.take(Deadline::NEVER)
     }

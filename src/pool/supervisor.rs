@@ -191,8 +191,9 @@ impl Supervisor {
 
     /// Deals with a worker that was started and could not be held: it was killed, and may have taken a task.
     fn bury_lost(&self, member: Member) {
+        // If it runs, nobody would ever hear of its end.
+        member.end();
         if !member::proved_dead(member.slot, member.generation) {
-            // Its server died and did not answer: if it runs, it may finish what it has.
             return;
         }
         let slot = Arena::existing().and_then(|arena| member.slot(arena));
@@ -256,8 +257,9 @@ impl Supervisor {
 
     /// Kills the workers, and gives every task an outcome.
     fn end(&self, why: impl Fn() -> Error) {
-        self.line.kill_workers();
+        // First: no task may get a block that settling a worker frees while a cell still names it.
         self.shared.close();
+        self.line.kill_workers();
         self.shared.fail_all(why);
     }
 }

@@ -152,7 +152,11 @@ pub(super) fn start(request: Request) -> Result<Started> {
             let full = io::Error::from_raw_os_error(nix::libc::EMFILE);
             Err(Error::os("take the descriptor of a process", full))
         }
-        (errno, _) => Err(Error::os("fork", io::Error::from_raw_os_error(-errno))),
+        (errno, _) => {
+            // Perhaps it had no room for our lifeline: that comes again with the next request.
+            connection.introduced.store(false, Relaxed);
+            Err(Error::os("fork", io::Error::from_raw_os_error(-errno)))
+        }
     }
 }
 

@@ -337,8 +337,8 @@ fn new_identity(kind: &str, name: Option<String>, daemon: Option<bool>) -> Ident
     Identity { name, daemon, path }
 }
 
-/// Starts a daemon that calls `function`, for a service of this crate. `lost` is called when it cannot be held: it is dead then, but may
-/// have run, and is not settled yet.
+/// Starts a daemon that calls `function`, for a service of this crate. `lost` is called when it cannot be held: it may
+/// run then, and is not settled yet.
 pub(crate) fn launch<F: Callable<A>, A: Arguments>(
     name: String,
     function: F,

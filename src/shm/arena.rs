@@ -144,8 +144,9 @@ impl Arena {
 
     fn publish(self) -> &'static Self {
         let arena = Box::leak(Box::new(self));
-        ARENA.store(arena, Release);
+        // First: who sees the arena may fork.
         super::member::register();
+        ARENA.store(arena, Release);
         arena
     }
 

@@ -10,7 +10,7 @@ use super::message;
 use super::object::{self, ObjectRef};
 use super::settle::used_slots;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::atomic::{Acquire, Relaxed, SeqCst};
+use crate::sys::atomic::{Acquire, Relaxed, Release, SeqCst};
 use crate::sys::private::Private;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -62,9 +62,10 @@ impl Handle {
         let own = member::own()?;
         let _counting = COUNTING.lock();
         let count = arena.count(object.number).ok_or(ErrorKind::StaleHandle)?;
-        let now = count.load(Relaxed);
-        if now != 0 && now >> 32 == u64::from(object.generation) {
-            count.store(now + 1, Relaxed);
+        // Clones and drops change it without the lock.
+        let same = |now: u64| now != 0 && now >> 32 == u64::from(object.generation);
+        let more = |now: u64| same(now).then_some(now + 1);
+        if count.fetch_update(Relaxed, Relaxed, more).is_ok() {
             return Ok(Self { object, cell });
         }
         first(arena, own, object)?;
@@ -115,20 +116,19 @@ impl Drop for Handle {
         };
         let generation = u64::from(self.object.generation);
         let many = |now: u64| now >> 32 == generation && now & 0xffff_ffff > 1;
-        if count
-            .fetch_update(Relaxed, Relaxed, |now| many(now).then(|| now - 1))
-            .is_ok()
-        {
+        // Released, because whoever finds the last handle gone frees what this one may have changed.
+        let less = |now: u64| many(now).then(|| now - 1);
+        if count.fetch_update(Release, Relaxed, less).is_ok() {
             return;
         }
-        // Perhaps the last one. A process without an identity was forked behind our back and holds nothing.
-        let Some(own) = member::known() else { return };
         let counting = COUNTING.lock();
-        let now = count.load(Relaxed);
-        if many(now) {
-            count.store(now - 1, Relaxed);
-        } else if now == generation << 32 | 1 {
+        if count.fetch_update(Release, Relaxed, less).is_ok() {
+            return;
+        }
+        if count.load(Acquire) == generation << 32 | 1 {
             count.store(0, Relaxed);
+            // A process without an identity was forked behind our back and holds nothing.
+            let Some(own) = member::known() else { return };
             let outer = object::note_freeing(arena, self.object.number + 1);
             clear_bit(arena, own.slot, self.object.number);
             drop(counting);

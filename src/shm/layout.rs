@@ -71,7 +71,8 @@ pub(crate) const MAGIC: u64 = 0x6d75_6c74_6970_0001;
 pub(crate) struct Slot {
     /// State, generation and pid in one word (see [`super::member`]).
     pub(crate) identity: AtomicU64,
-    /// Clock ticks from the machine's start to the process's; 0 is unknown. Written by its server or itself.
+    /// Generation (from bit 36), and clock ticks from the machine's start to the process's; 0 is unknown. Written by its server or
+    /// itself.
     pub(crate) start_time: AtomicU64,
     /// How it ended, with the generation (see [`super::member`]). Written by its server and itself; the parent sleeps on its low half.
     pub(crate) status: AtomicU64,
@@ -81,7 +82,7 @@ pub(crate) struct Slot {
     pub(crate) outcome: AtomicU32,
     /// The object that it lets go of or is taking apart, as number + 1. Written by itself.
     pub(crate) freeing: AtomicU32,
-    /// [`OWNS_BLOCKS`]. Written by itself.
+    /// [`OWNS_BLOCKS`]. Written by itself, and by its parent before it runs.
     pub(crate) flags: AtomicU32,
     _reserved: AtomicU32,
     /// The member that asked for it: slot + 1 and generation, 0 for none. Written by that one.

@@ -12,9 +12,11 @@ use super::lease::{self, low_half};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atfork::{self, Forkable};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU64, Relaxed, Release, SeqCst};
+use crate::sys::clock::Deadline;
 use crate::sys::private::Private;
-use crate::sys::{futex, process, thread};
+use crate::sys::{futex, pidfd, process, thread};
 use std::cell::Cell;
+use std::os::fd::AsFd;
 
 /// A place in the table of members, at one time of its use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -43,6 +45,9 @@ pub(crate) struct Identity {
 }
 
 const GENERATIONS: u32 = (1 << 28) - 1;
+
+/// Start times in clock ticks: 21 years of a machine that does not stop.
+const START_TIMES: u64 = (1 << 36) - 1;
 
 impl Identity {
     pub(crate) fn read(word: u64) -> Self {
@@ -161,6 +166,7 @@ fn claim() -> Result<Member> {
     }
     let member = reserve()?;
     occupy(member)?;
+    member.note_start_time(process::getpid());
     drop(claiming);
     super::handle::adopt_inherited(arena, member);
     Ok(member)
@@ -191,11 +197,7 @@ pub(crate) fn reserve() -> Result<Member> {
 fn try_reserve(arena: &Arena, number: u32) -> Option<Member> {
     let slot = arena.slot(number)?;
     let word = slot.identity.load(Acquire);
-    let mut free = Identity::read(word);
-    let settled = arena.used(number)?.load(SeqCst) & 1 << (number % 64) == 0;
-    if free.state == State::Ended && settled {
-        free = free.next();
-    }
+    let free = Identity::read(word);
     if free.state != State::Free {
         return None;
     }
@@ -227,7 +229,7 @@ pub(crate) fn occupy(member: Member) -> Result<()> {
     let slot = member.slot(arena).ok_or(ErrorKind::StaleHandle)?;
     let word = slot.identity.load(Acquire);
     let reserved = Identity::read(word);
-    if reserved.state != State::Reserved {
+    if reserved.state != State::Reserved || reserved.generation != member.generation {
         return Err(Error::new(
             ErrorKind::StaleHandle,
             "the place for this process was given up",
@@ -253,11 +255,42 @@ impl Member {
         (Identity::read(slot.identity.load(Acquire)).generation == self.generation).then_some(slot)
     }
 
+    /// Ends a child that nobody holds: refuses it its place, or kills it and waits until it is gone.
+    pub(crate) fn end(self) {
+        let slot = Arena::existing().and_then(|arena| self.slot(arena));
+        let Some(slot) = slot else { return };
+        loop {
+            let word = slot.identity.load(Acquire);
+            let identity = Identity::read(word);
+            if identity.generation != self.generation {
+                return;
+            }
+            match identity.state {
+                State::Free | State::Ended => return,
+                State::Reserved => {
+                    let state = State::Ended;
+                    let ended = Identity { state, ..identity }.word();
+                    if slot
+                        .identity
+                        .compare_exchange(word, ended, AcqRel, Relaxed)
+                        .is_ok()
+                    {
+                        return;
+                    }
+                }
+                State::Living => return kill_and_wait(self, identity.pid),
+            }
+        }
+    }
+
     /// Notes when the process began, which tells it from a later one with its pid.
     pub(crate) fn note_start_time(self, pid: i32) {
         let slot = Arena::existing().and_then(|arena| self.slot(arena));
         if let (Some(slot), Ok(stat)) = (slot, process::stat(pid)) {
-            slot.start_time.store(stat.start_time, Relaxed);
+            // With the generation, so that a late writer cannot hit the slot's next user.
+            let generation = u64::from(self.generation) << 36;
+            slot.start_time
+                .store(generation | stat.start_time & START_TIMES, Relaxed);
         }
     }
 
@@ -300,6 +333,15 @@ impl Member {
             let low = (expected & 0xffff_ffff) as u32;
             futex::wait(low_half(&slot.status), low, timeout, futex::Scope::Shared);
         }
+    }
+}
+
+/// Kills the process of a member, if it is still that one.
+fn kill_and_wait(member: Member, pid: i32) {
+    let Ok(pidfd) = pidfd::open(pid) else { return };
+    if !proved_dead(member.slot, member.generation) {
+        let _gone = pidfd::send_signal(pidfd.as_fd(), nix::libc::SIGKILL);
+        let _ended = pidfd::wait(pidfd.as_fd(), Deadline::NEVER);
     }
 }
 
@@ -357,7 +399,9 @@ pub(crate) fn proved_dead(slot: u32, generation: u32) -> bool {
     let word = slot.identity.load(Acquire);
     let identity = Identity::read(word);
     let start_time = match identity.state {
-        State::Living => slot.start_time.load(Relaxed),
+        State::Living => Some(slot.start_time.load(Relaxed))
+            .filter(|noted| noted >> 36 == u64::from(generation))
+            .map_or(0, |noted| noted & START_TIMES),
         _ => 0,
     };
     process::proved_dead(identity.pid, start_time) && slot.identity.load(Acquire) == word

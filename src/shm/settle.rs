@@ -163,7 +163,7 @@ fn free_slot(arena: &Arena, number: u32, slot: &Slot, identity: Identity) {
     if let Some(used) = arena.used(number) {
         used.fetch_and(!(1 << (number % 64)), SeqCst);
     }
-    // Killed here, the slot is ended and has no bit: then its next claimer frees it (`member::reserve`), perhaps at this moment.
+    // Killed here, the slot is ended and has no bit: then a sweep finds it.
     let now = slot.identity.load(Acquire);
     if Identity::read(now).generation == identity.generation {
         let _claimed = slot
@@ -175,7 +175,8 @@ fn free_slot(arena: &Arena, number: u32, slot: &Slot, identity: Identity) {
 /// Settles every member that is dead and that nobody will ask for: its parent is dead, or it had none.
 pub(crate) fn sweep(arena: &Arena) {
     let own = member::known();
-    for number in used_slots(arena) {
+    // All of them: who was killed in `free_slot` has left an ended slot without its bit.
+    for number in 0..arena.layout.slots {
         let Some(slot) = arena.slot(number) else {
             continue;
         };

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "pthread_atfork has no safe wrapper")]
 //!
 //! # Safety
-//! The handlers touch atomics and [`Private`] words only; they allocate nothing and take no foreign lock.
+//! The handlers touch atomics and [`Private`] words and close descriptors; they allocate nothing and take no foreign lock.
 
 use super::atomic::{AcqRel, Acquire, AtomicBool, AtomicPtr, AtomicU32, Relaxed, Release};
 use super::private::Private;
@@ -59,30 +59,46 @@ pub(crate) fn register(tables: &[&'static &'static dyn Forkable]) {
     if INSTALLED.swap(true, AcqRel) {
         return;
     }
-    // SAFETY: the three handlers are functions of this image that stay loaded and touch atomics only.
+    // SAFETY: the three handlers are functions of this image that stay loaded and make async-signal-safe calls only.
     unsafe {
         libc::pthread_atfork(Some(before), Some(after), Some(child));
     }
 }
 
-fn registered() -> impl DoubleEndedIterator<Item = &'static dyn Forkable> {
-    REGISTERED.iter().filter_map(|place| {
-        let pointer = place.load(Acquire);
-        // SAFETY: a place holds null or a pointer made of a `&'static` by `register`.
-        unsafe { pointer.as_ref() }.copied()
-    })
+/// The places whose tables [`before`] has taken, a bit each: one that is registered meanwhile must not be given back.
+static TAKEN: AtomicU32 = AtomicU32::new(0);
+
+fn table(place: usize) -> Option<&'static dyn Forkable> {
+    let pointer = REGISTERED[place].load(Acquire);
+    // SAFETY: a place holds null or a pointer made of a `&'static` by `register`.
+    unsafe { pointer.as_ref() }.copied()
+}
+
+fn taken() -> impl Iterator<Item = &'static dyn Forkable> {
+    let taken = TAKEN.load(Relaxed);
+    let places = (0..PLACES)
+        .rev()
+        .filter(move |place| taken & 1 << place != 0);
+    places.filter_map(table)
 }
 
 extern "C" fn before() {
-    registered().for_each(Forkable::before);
+    let mut taken = 0;
+    for place in 0..PLACES {
+        if let Some(table) = table(place) {
+            table.before();
+            taken |= 1 << place;
+        }
+    }
+    TAKEN.store(taken, Relaxed);
 }
 
 extern "C" fn after() {
-    registered().rev().for_each(Forkable::after);
+    taken().for_each(Forkable::after);
 }
 
 extern "C" fn child() {
     GENERATION.fetch_add(1, Relaxed);
     super::thread::forget();
-    registered().rev().for_each(Forkable::child);
+    taken().for_each(Forkable::child);
 }

@@ -29,7 +29,7 @@ pub(crate) fn peer_pid(socket: BorrowedFd<'_>) -> io::Result<i32> {
     Ok(getsockopt(&socket, sockopt::PeerCredentials)?.pid())
 }
 
-/// Sends one packet, with at most one descriptor.
+/// Sends one packet, with at most one descriptor. Never waits: who does not read what he asked for has no claim to it.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     bytes: &[u8],
@@ -40,13 +40,8 @@ pub(crate) fn send(
     let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
     loop {
         let iov = [IoSlice::new(bytes)];
-        match sendmsg::<()>(
-            socket.as_raw_fd(),
-            &iov,
-            control,
-            MsgFlags::MSG_NOSIGNAL,
-            None,
-        ) {
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        match sendmsg::<()>(socket.as_raw_fd(), &iov, control, flags, None) {
             Err(Errno::EINTR) => {}
             Err(errno) => return Err(errno.into()),
             Ok(_) => return Ok(()),
