@@ -185,7 +185,8 @@ pub(crate) fn sweep(arena: &Arena) {
             slot: number,
             generation: identity.generation,
         };
-        if own == Some(member) || parent_lives(arena, slot) {
+        let free = identity.state == State::Free;
+        if free || own == Some(member) || parent_lives(arena, slot) {
             continue;
         }
         let dead = match identity.state {

@@ -155,7 +155,7 @@ fn start<S: Scene>(scene: &mut S, keep: &Keep) -> (Victim, Tracee) {
 /// The watchdog sees that a long section gets on; one without an end is none.
 fn tell(steps: usize) {
     if steps.is_multiple_of(1000) {
-        watch::now(format!("dry run, step {steps}"));
+        watch::now(format!("step {steps}"));
     }
     assert!(steps < 1_000_000, "the section does not end");
 }
@@ -207,7 +207,8 @@ fn kill_at<S: Scene>(keep: &Keep, point: Point, tally: &mut Tally, capacity: &mu
     let mut scene = S::prepare();
     let (victim, mut tracee) = start(&mut scene, keep);
     let mut left = false;
-    for _ in 0..point.after {
+    for step in 0..point.after {
+        tell(step);
         let mut asleep = || {
             scene.asleep();
             true

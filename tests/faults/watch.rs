@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Nothing that a survivor does takes so long.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 static BEATS: AtomicU64 = AtomicU64::new(0);
 static DOING: Mutex<String> = Mutex::new(String::new());
