@@ -34,6 +34,10 @@ pub enum ErrorKind {
     Decode,
     /// The function panicked in its process; see [`Error::remote`].
     Panicked,
+    /// The process ended by `exit` and left no value; see [`Error::remote`].
+    Exited,
+    /// A signal killed the process before it had a value; see [`Error::remote`].
+    Killed,
     /// The worker process that ran the task died; see [`Error::remote`].
     WorkerDied,
     /// The pool was terminated before the task was done.
@@ -61,6 +65,8 @@ impl ErrorKind {
             Self::Encode => "value cannot be encoded",
             Self::Decode => "bytes cannot be decoded",
             Self::Panicked => "panicked",
+            Self::Exited => "exited without a value",
+            Self::Killed => "killed by a signal",
             Self::WorkerDied => "worker died",
             Self::Terminated => "pool terminated",
             Self::UnknownStatus => "exit status unknown",
@@ -189,6 +195,7 @@ pub struct RemoteError {
     pub(crate) pid: u32,
     pub(crate) message: String,
     pub(crate) place: Option<(String, u32)>,
+    pub(crate) backtrace: Option<String>,
     pub(crate) exitcode: Option<i32>,
 }
 
@@ -209,6 +216,12 @@ impl RemoteError {
     #[must_use]
     pub fn line(&self) -> Option<u32> {
         self.place.as_ref().map(|&(_, line)| line)
+    }
+
+    /// The backtrace of the panic, where the process's environment asked for one (`RUST_BACKTRACE=1`).
+    #[must_use]
+    pub fn backtrace(&self) -> Option<&str> {
+        self.backtrace.as_deref()
     }
 
     /// The name of the process, as `"PoolWorker-2"`.

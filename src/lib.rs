@@ -54,7 +54,10 @@ pub use error::{Error, ErrorKind, RemoteError, Result};
 pub use ipc::{GetError, PutError, Queue, TryGetError, TryPutError};
 pub use pool::{AsyncResult, Pool, PoolBuilder, PoolStats};
 pub use process::{
-    Arguments, Callable, CurrentProcess, Process, ProcessBuilder, cpu_count, current_process,
+    Arguments, AuthKey, Callable, Context, CurrentProcess, JoinHandle, ParentProcess, Process,
+    ProcessBuilder, ProcessState, Run, StartMethod, active_children, all_start_methods, at_exit,
+    at_fork, available_cpus, cpu_count, current_process, force_start_method, fork, init, os,
+    parent_process, set_executable, set_forkserver_preload, set_start_method, spawn, start_method,
 };
 pub use sync::{AcquireError, LockGuard, OwnerDied, TryAcquireError};
 

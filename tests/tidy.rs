@@ -33,7 +33,7 @@ const ROOT_NAMES: [&str; 4] = ["Error", "ErrorKind", "RemoteError", "Result"];
 const UPWARD: [(&str, &str, &str); 0] = [];
 
 /// Where `unsafe_code` may be expected. To lengthen this list is a design change.
-const UNSAFE: [&str; 12] = [
+const UNSAFE: [&str; 13] = [
     "src/sys/",
     "src/shm/",
     "src/wire.rs",
@@ -42,6 +42,8 @@ const UNSAFE: [&str; 12] = [
     // The constructor before `main`, and the fork of a process with one thread.
     "src/process/hook.rs",
     "src/process/server.rs",
+    // The fork of a process that may have many threads.
+    "src/process/direct.rs",
     // Control words in the arena: `unsafe impl Shared`, nothing else.
     "src/sync/home.rs",
     "src/ipc/ring/mod.rs",

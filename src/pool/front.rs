@@ -4,7 +4,7 @@ use super::result::AsyncResult;
 use super::shared::Shared;
 use super::supervisor::{Line, Supervisor, start_worker};
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{self, Arguments, Callable};
+use crate::process::{self, Arguments, Callable, Context, StartMethod};
 use crate::sys::atomic::Relaxed;
 use crate::sys::private::Private;
 use crate::wire;
@@ -73,6 +73,7 @@ impl Pool {
         PoolBuilder {
             workers: None,
             retries: 0,
+            method: None,
         }
     }
 
@@ -230,12 +231,28 @@ pub struct PoolStats {
     pub retried: u64,
 }
 
+impl Context {
+    /// A pool of so many workers that come to be by this context's start method.
+    ///
+    /// # Errors
+    /// As [`Pool::new`].
+    pub fn pool(self, workers: usize) -> Result<Pool> {
+        self.pool_builder().workers(workers).build()
+    }
+
+    /// A pool with options, its workers made by this context's start method.
+    pub fn pool_builder(self) -> PoolBuilder {
+        Pool::builder().start_method(self.start_method())
+    }
+}
+
 /// Options of a pool; from [`Pool::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "call `build`"]
 pub struct PoolBuilder {
     workers: Option<usize>,
     retries: u64,
+    method: Option<StartMethod>,
 }
 
 impl PoolBuilder {
@@ -253,22 +270,31 @@ impl PoolBuilder {
         self
     }
 
+    /// How workers come to be. The default is the program's ([`set_start_method`](crate::set_start_method)). With
+    /// [`StartMethod::Fork`] they share what this process has in memory, and the pool's own thread forks those that replace dead ones:
+    /// see [`Process::fork`](crate::Process::fork) for what may hang then.
+    pub fn start_method(mut self, method: StartMethod) -> Self {
+        self.method = Some(method);
+        self
+    }
+
     /// The pool, its workers started.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for no workers; [`ErrorKind::NoSpace`]; and as [`Process::start`](crate::Process::start): what was started is
     /// ended then.
     pub fn build(self) -> Result<Pool> {
-        let wanted = self
-            .workers
-            .unwrap_or_else(|| crate::sys::thread::cpus() as usize);
+        let cpus = || crate::sys::thread::cpus() as usize;
+        let wanted = self.workers.unwrap_or_else(cpus);
         if wanted == 0 {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                "a pool needs at least one worker",
-            ));
+            let text = "a pool needs at least one worker";
+            return Err(Error::new(ErrorKind::InvalidInput, text));
         }
-        let shared = Arc::new(Shared::new()?);
+        let method = self
+            .method
+            .or_else(process::chosen_method)
+            .unwrap_or_default();
+        let shared = Arc::new(Shared::new(method)?);
         let line = Arc::new(Line::new(Vec::new())?);
         let number = u32::try_from(wanted)
             .map_err(|_| Error::new(ErrorKind::InvalidInput, "too many workers"))?;

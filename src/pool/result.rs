@@ -182,23 +182,26 @@ impl<R: DeserializeOwned> AsyncResult<R> {
 
 fn trouble(trouble: Trouble) -> Error {
     let Trouble { process, pid, what } = trouble;
-    let (kind, message, place) = match what {
-        What::Panicked(panic) => (ErrorKind::Panicked, panic.message, panic.place),
-        What::Decode(text) => (ErrorKind::Decode, text, None),
-        What::Encode(text) => (ErrorKind::Encode, text, None),
-        What::NoSpace(text) => (ErrorKind::NoSpace, text, None),
-        What::Failed(text) => (ErrorKind::Corrupt, text, None),
+    let plain = |text| (text, None, None);
+    let (kind, (message, place, backtrace)) = match what {
+        What::Panicked(panic) => (
+            ErrorKind::Panicked,
+            (panic.message, panic.place, panic.backtrace),
+        ),
+        What::Decode(text) => (ErrorKind::Decode, plain(text)),
+        What::Encode(text) => (ErrorKind::Encode, plain(text)),
+        What::NoSpace(text) => (ErrorKind::NoSpace, plain(text)),
+        What::Failed(text) => (ErrorKind::Corrupt, plain(text)),
     };
-    Error::remote_error(
-        kind,
-        RemoteError {
-            process,
-            pid,
-            message,
-            place,
-            exitcode: None,
-        },
-    )
+    let remote = RemoteError {
+        process,
+        pid,
+        message,
+        place,
+        backtrace,
+        exitcode: None,
+    };
+    Error::remote_error(kind, remote)
 }
 
 impl<R> Drop for AsyncResult<R> {

@@ -3,7 +3,7 @@
 use super::dispatch::{Hint, Words};
 use super::table::{self, SEGMENTS, Stage, State, TaskRef};
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::Call;
+use crate::process::{Call, StartMethod};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::Owner;
 use crate::shm::layout::{Kind, OWNS_BLOCKS};
@@ -56,6 +56,8 @@ pub(super) struct Counters {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) pool: PoolHandle,
+    /// How workers come to be.
+    pub(super) method: StartMethod,
     desk: Private<Desk>,
     /// Why tasks failed without a worker that could tell, by cell.
     failures: Private<BTreeMap<u32, Error>>,
@@ -66,7 +68,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new() -> Result<Self> {
+    pub(super) fn new(method: StartMethod) -> Result<Self> {
         let arena = Arena::get()?;
         let handle = Handle::create(Kind::Pool)?;
         let cell = handle.cell();
@@ -75,6 +77,7 @@ impl Shared {
         words.grow(arena, cell, Owner::object(handle.number()))?;
         Ok(Self {
             pool: PoolHandle { handle },
+            method,
             desk: Private::new(Desk::default()),
             failures: Private::new(BTreeMap::new()),
             closed: AtomicBool::new(false),

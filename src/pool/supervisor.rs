@@ -84,8 +84,9 @@ pub(super) fn start_worker(
     number: u32,
     lost: impl FnOnce(Member),
 ) -> Result<Arc<Running>> {
-    process::launch(
+    process::launch_service(
         format!("PoolWorker-{number}"),
+        shared.method,
         worker::work,
         &(shared.pool.clone(),),
         lost,
@@ -138,7 +139,7 @@ impl Supervisor {
                 continue;
             }
             for worker in workers {
-                if let Ok(true) = crate::sys::pidfd::wait(worker.pidfd(), Deadline::now()) {
+                if worker.is_over() {
                     self.bury(&worker);
                 }
             }
@@ -147,7 +148,7 @@ impl Supervisor {
     }
 
     fn sleep(&self, workers: &[Arc<Running>]) {
-        let pidfds = workers.iter().map(|worker| worker.pidfd());
+        let pidfds = workers.iter().filter_map(|worker| worker.pidfd());
         let all = std::iter::once(self.line.event.as_fd()).chain(pidfds);
         let mut fds: Vec<PollFd<'_>> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let deadline = if self.failed.is_some() {
@@ -185,7 +186,7 @@ impl Supervisor {
             false => 0,
         };
         if let Some(condemned) = condemned {
-            self.judge(&condemned, &worker.name, worker.pid, code);
+            self.judge(&condemned, worker.name(), worker.pid, code);
         }
     }
 
@@ -276,6 +277,7 @@ fn death(name: &str, pid: i32, code: Option<i32>, function: &str, deaths: u64) -
         pid: pid.cast_unsigned(),
         message,
         place: None,
+        backtrace: None,
         exitcode: code,
     };
     Error::remote_error(ErrorKind::WorkerDied, remote)

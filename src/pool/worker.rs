@@ -123,6 +123,7 @@ impl What {
         let text = match self {
             Self::Panicked(panic) => {
                 panic.place = None;
+                panic.backtrace = None;
                 &mut panic.message
             }
             Self::Decode(text) | Self::Encode(text) | Self::NoSpace(text) | Self::Failed(text) => {

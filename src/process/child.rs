@@ -1,58 +1,111 @@
-//! The life of a child, from the fork to `_exit`. It never returns into the frames of the server.
+//! The life of a child, from its first instruction to `_exit`. It never returns into the frames of whoever forked it.
 
 use super::call::Call;
 use super::client;
 use super::current::{self, Identity};
+use super::direct::Body;
 use super::exit;
 use super::panics::{self, Panic};
+use super::report;
 use super::server::Request;
-use super::start;
+use super::start::{self, Closure};
 use crate::error::Result;
 use crate::shm::arena::Arena;
 use crate::shm::blocks::Block;
-use crate::shm::{member, message};
-use crate::sys::{lifeline, process, signal};
+use crate::shm::{Member, member, message};
+use crate::sys::signal::AllBlocked;
+use crate::sys::{lifeline, process, signal, spawn, thread};
 use crate::wire;
 use nix::unistd::{Pid, setpgid};
 use serde::{Deserialize, Serialize};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The first part of a start message; the encoded arguments follow.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Order {
     pub(super) identity: Identity,
-    pub(super) call: Call,
+    /// What is called; a copied closure is not told here.
+    pub(super) task: Option<Task>,
+    pub(super) detached: bool,
 }
 
-/// Lives the life of a child.
+/// What a child calls.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Task {
+    pub(super) call: Call,
+    /// Somebody waits for its value.
+    pub(super) answers: bool,
+}
+
+/// Lives the life of a child of the fork server.
 pub(super) fn live(control: OwnedFd, lifeline_end: BorrowedFd<'_>, request: Request) -> ! {
-    let guard = match settle_in(lifeline_end, request) {
-        Ok(guard) => guard,
-        Err(_) => process::exit_now(1),
+    let guard = signal::reset_as_child().and_then(|()| settle_in(lifeline_end, request.member));
+    let Ok(guard) = guard else {
+        process::exit_now(1);
     };
     start::register_tables();
-    client::adopt(control, guard);
-    let code = match wire_order(request) {
-        Ok((order, arguments)) => run(order, &arguments, request),
-        Err(error) => fail(&error.to_string()),
+    client::adopt(control);
+    exit::leave(obey(request.message, guard))
+}
+
+/// Lives the life of a child that was forked from a process which may have threads.
+pub(super) fn live_forked(
+    lifeline_end: &OwnedFd,
+    member: Member,
+    body: Body<'_>,
+    blocked: AllBlocked,
+    hooked: bool,
+) -> ! {
+    let guard = signal::put_away_handlers(blocked)
+        .and_then(|()| spawn::standard_streams())
+        .and_then(|()| settle_in(lifeline_end.as_fd(), member));
+    let Ok(guard) = guard else {
+        process::exit_now(1);
     };
+    member.note_start_time(process::getpid());
+    let mut code = 1;
+    thread::run_fresh(|| {
+        code = match body {
+            _ if !hooked => fail("a function registered by at_fork panicked"),
+            Body::Message(block) => obey(block, guard),
+            Body::Copied(order, closure) => run_copied(order, closure, guard),
+        };
+    });
     exit::leave(code)
 }
 
-/// Signals, process group, lifeline, slot: what must be true before anything else runs.
-fn settle_in(lifeline_end: BorrowedFd<'_>, request: Request) -> std::io::Result<OwnedFd> {
-    signal::reset_as_child()?;
+/// Lives the life of a child that is this program started anew.
+pub(super) fn live_spawned(lifeline_end: &OwnedFd, request: Request) -> ! {
+    let Ok(guard) = settle_in(lifeline_end.as_fd(), request.member) else {
+        process::exit_now(1);
+    };
+    request.member.note_start_time(process::getpid());
+    start::register_tables();
+    exit::leave(obey(request.message, guard))
+}
+
+/// Process group, lifeline, slot: what must be true before anything else runs.
+fn settle_in(lifeline_end: BorrowedFd<'_>, member: Member) -> io::Result<OwnedFd> {
     setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
     let guard = lifeline::arm(lifeline_end)?;
-    let occupied = member::occupy(request.member);
-    occupied.map_err(|error| std::io::Error::other(error.to_string()))?;
+    let occupied = member::occupy(member);
+    occupied.map_err(|error| io::Error::other(error.to_string()))?;
     Ok(guard)
+}
+
+/// Reads the order in `block` and carries it out; the answer is the exit code.
+fn obey(block: Block, guard: OwnedFd) -> i32 {
+    match read_order(block) {
+        Ok((order, arguments)) => run(order, &arguments, block, guard),
+        Err(error) => fail(&error.to_string()),
+    }
 }
 
 /// The order and the encoded arguments. Their message stays in its block, which our slot owns, until they are decoded: were its
 /// handles in flight with private memory, a kill would leak every object that the arguments name.
-fn wire_order(request: Request) -> Result<(Order, Vec<u8>)> {
-    let mut bytes = message::peek(request.message)?;
+fn read_order(message: Block) -> Result<(Order, Vec<u8>)> {
+    let mut bytes = message::peek(message)?;
     let (order, rest) = wire::decode_first::<Order>(&bytes)?;
     let start = bytes.len() - rest.len();
     bytes.drain(..start);
@@ -66,35 +119,56 @@ fn discard(message: Block) {
     }
 }
 
-/// Runs the function; the answer is the exit code.
-fn run(order: Order, arguments: &[u8], request: Request) -> i32 {
-    let name = order.identity.name.clone();
-    current::become_child(order.identity);
+/// Becomes what the order says.
+fn become_ordered(order: &Order, guard: OwnedFd) {
+    if !order.detached {
+        client::keep_guard(guard);
+    }
+    current::become_child(order.identity.clone());
     exit::install_for_child();
-    panics::install(name);
-    let mut decoded = || discard(request.message);
-    match panics::catch(false, || order.call.invoke(arguments, &mut decoded)) {
-        Ok(Ok(_reply)) => 0,
-        Ok(Err(error)) => fail(&format!("{}: {error}", order.call.name())),
-        Err(panic) => {
-            panic.record();
-            1
-        }
+    panics::install();
+}
+
+/// Runs the function; the answer is the exit code.
+fn run(order: Order, arguments: &[u8], message: Block, guard: OwnedFd) -> i32 {
+    become_ordered(&order, guard);
+    let Some(Task { call, answers }) = order.task else {
+        return fail("an order without a function");
+    };
+    let mut decoded = || discard(message);
+    match panics::catch(false, || call.invoke(arguments, &mut decoded)) {
+        Ok(Ok(reply)) if answers => leave(|| report::leave_value(reply)),
+        Ok(Ok(_nothing)) => 0,
+        Ok(Err(error)) => fail(&format!("{}: {error}", call.name())),
+        Err(panic) => panicked(&panic),
     }
 }
 
-/// The function could not be called at all.
-#[expect(clippy::print_stderr, reason = "nobody else can tell")]
-fn fail(text: &str) -> i32 {
-    eprintln!(
-        "process {} (pid {}): {text}",
-        current::identity().name,
-        std::process::id()
-    );
-    Panic {
-        message: text.to_owned(),
-        place: None,
+/// Runs the closure; the answer is the exit code.
+fn run_copied(order: &Order, closure: Closure, guard: OwnedFd) -> i32 {
+    become_ordered(order, guard);
+    match panics::catch(false, || closure.run()) {
+        Ok(None) => 0,
+        Ok(Some(reply)) => leave(|| report::leave_value(reply?)),
+        Err(panic) => panicked(&panic),
     }
-    .record();
+}
+
+fn leave(value: impl FnOnce() -> Result<()>) -> i32 {
+    match value() {
+        Ok(()) => 0,
+        Err(error) => fail(&format!("the value is lost: {error}")),
+    }
+}
+
+fn panicked(panic: &Panic) -> i32 {
+    report::leave_panic(panic);
     1
+}
+
+/// The function could not be called at all, or its value not be told.
+fn fail(text: &str) -> i32 {
+    let (name, pid) = (&current::identity().name, std::process::id());
+    crate::sys::exit::write_to_stderr(&format!("process {name} (pid {pid}): {text}\n"));
+    panicked(&Panic::without_place(text.to_owned()))
 }

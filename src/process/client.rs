@@ -1,23 +1,21 @@
 //! A member's side of the fork server: the connection, and the request for a child.
 
-use super::hook::MARKER;
+use super::exec::{self, Newborn, PATIENCE, unavailable};
+use super::hook::Errand;
+use super::running::Reaper;
 use super::server::{Answer, Request};
+use super::start::Started;
 use crate::error::{Error, ErrorKind, Result};
-use crate::shm::arena::Arena;
 use crate::shm::member::Status;
 use crate::sys::atfork::Forkable;
 use crate::sys::atomic::{AtomicBool, Relaxed};
-use crate::sys::clock::Deadline;
 use crate::sys::private::Private;
-use crate::sys::{lifeline, process, socket, spawn};
+use crate::sys::{lifeline, process, socket};
 use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// An answer that takes longer will not come. Nothing is lost by waiting: a server that died is noticed at once.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The way to a fork server.
 #[derive(Debug)]
@@ -63,10 +61,37 @@ impl Drop for Connection {
 #[derive(Debug, Default)]
 pub(super) struct Link {
     connection: Option<Arc<Connection>>,
-    /// The end that children watch, and the end that is held open for as long as this process lives.
-    lifeline: Option<(OwnedFd, OwnedFd)>,
+    lifeline: Option<Lifeline>,
     /// As a child: the guard that ties this process to its parent.
     guard: Option<OwnedFd>,
+}
+
+#[derive(Debug)]
+struct Lifeline {
+    /// The end that children watch.
+    watched: Arc<OwnedFd>,
+    /// The end that is held open for as long as this process lives.
+    _held: OwnedFd,
+}
+
+impl Link {
+    fn watched(&mut self) -> Result<Arc<OwnedFd>> {
+        if let Some(lifeline) = &self.lifeline {
+            return Ok(Arc::clone(&lifeline.watched));
+        }
+        let (watched, held) = lifeline::create().map_err(|error| Error::os("a pipe", error))?;
+        let watched = Arc::new(watched);
+        self.lifeline = Some(Lifeline {
+            watched: Arc::clone(&watched),
+            _held: held,
+        });
+        Ok(watched)
+    }
+}
+
+/// The end that a child of this process watches.
+pub(super) fn lifeline() -> Result<Arc<OwnedFd>> {
+    LINK.lock().watched()
 }
 
 pub(super) static LINK: Private<Link> = Private::new(Link {
@@ -101,20 +126,14 @@ impl Forkable for CloseInChild {
     }
 }
 
-/// In a new child: the connection that the server made for it, and the guard.
-pub(super) fn adopt(socket: OwnedFd, guard: OwnedFd) {
-    let connection = Connection::new(socket, None);
-    let mut link = LINK.lock();
-    link.connection = connection.ok().map(Arc::new);
-    link.guard = Some(guard);
+/// In a new child: the connection that the server made for it.
+pub(super) fn adopt(socket: OwnedFd) {
+    LINK.lock().connection = Connection::new(socket, None).ok().map(Arc::new);
 }
 
-/// A child that the server has started.
-#[derive(Debug)]
-pub(super) struct Started {
-    pub(super) pid: i32,
-    pub(super) pidfd: OwnedFd,
-    pub(super) connection: Arc<Connection>,
+/// In a new child: the guard that ends it with its parent. A detached one drops it.
+pub(super) fn keep_guard(guard: OwnedFd) {
+    LINK.lock().guard = Some(guard);
 }
 
 /// Asks for a child. An answer that does not come is an error: nobody knows whether the child runs, so it is not asked again.
@@ -145,7 +164,7 @@ pub(super) fn start(request: Request) -> Result<Started> {
         (pid, Some(pidfd)) if pid > 0 => Ok(Started {
             pid,
             pidfd,
-            connection,
+            reaper: Reaper::Server(connection),
         }),
         (pid, None) if pid > 0 => {
             end_unheld(&connection, request, pid);
@@ -173,13 +192,9 @@ fn end_unheld(connection: &Connection, request: Request, pid: i32) {
 
 /// Sends the request, the first time with our lifeline; `false` when the server has gone.
 fn ask(link: &mut Link, connection: &Connection, request: Request) -> Result<bool> {
-    if link.lifeline.is_none() {
-        let made = lifeline::create();
-        link.lifeline = Some(made.map_err(|error| Error::os("a pipe", error))?);
-    }
+    let watched = link.watched()?;
     let introduced = connection.introduced.swap(true, Relaxed);
-    let watched = link.lifeline.as_ref().filter(|_| !introduced);
-    let watched = watched.map(|(watched, _held)| watched.as_fd());
+    let watched = (!introduced).then(|| watched.as_fd());
     match socket::send(connection.socket.as_fd(), &request.to_bytes(), watched) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
@@ -188,54 +203,20 @@ fn ask(link: &mut Link, connection: &Connection, request: Request) -> Result<boo
     }
 }
 
-/// Starts a fork server and waits for its hello, or its death.
+/// Starts a fork server.
 fn connect() -> Result<Connection> {
-    if spawn::is_privileged() {
-        return unavailable(
-            "a program with raised rights (set-user-id, capabilities) has no fork server",
-        );
-    }
-    if std::env::var_os(MARKER).is_some() {
-        let text = "this process was meant to be a fork server, but the hook of this crate did not run before main; \
-                    is it linked into the executable?";
-        return unavailable(text);
-    }
-    let arena = Arena::get()?;
-    let failed = |error| {
-        let text =
-            "start a fork server (it needs /proc, and room for one process and a few descriptors)";
-        Error::os(text, error).with_kind(ErrorKind::StartMethodUnavailable)
-    };
-    let (ours, theirs) = socket::pair().map_err(failed)?;
-    let hello = u64::from(std::process::id()) << 32 | u64::from(crate::sys::thread::gettid());
-    let server = spawn::spawn_self(MARKER, &hello.to_string(), theirs.as_fd(), arena.fd())
-        .map_err(failed)?;
-    drop(theirs);
-    let mut bytes = [0; 8];
-    let packet = socket::recv_until(ours.as_fd(), &mut bytes, Deadline::after(PATIENCE));
-    let said_hello =
-        packet.is_ok_and(|packet| packet.length == 8) && u64::from_ne_bytes(bytes) == hello;
-    if !said_hello {
-        discard(server);
-        let text = "the fork server did not say hello; does a constructor of this program end it, \
-                    or is this crate loaded as a plugin?";
-        return unavailable(text);
-    }
-    Connection::new(ours, Some(server)).map_err(|error| {
-        discard(server);
-        failed(error)
+    let Newborn { pid, socket } =
+        exec::start_anew(|hello, preload| Errand::Server { hello, preload })?;
+    Connection::new(socket, Some(pid)).map_err(|error| {
+        exec::discard(pid);
+        Error::os("a socket", error)
     })
 }
 
-fn unavailable<T>(text: &str) -> Result<T> {
-    Err(Error::new(ErrorKind::StartMethodUnavailable, text))
-}
-
-/// A server that does not serve: it may be running the program's `main`.
-fn discard(server: i32) {
-    let _gone = nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(server),
-        nix::sys::signal::Signal::SIGKILL,
-    );
-    let _reaped = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(server), None);
+/// Does this process have a fork server?
+pub(super) fn is_connected() -> bool {
+    let link = LINK.lock();
+    link.connection
+        .as_ref()
+        .is_some_and(|connection| !connection.is_gone())
 }

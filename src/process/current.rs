@@ -1,17 +1,34 @@
 //! Who this process is, in Python's words.
 
+use super::authkey::AuthKey;
+use super::method::{self, StartMethod};
+use crate::shm::Member;
 use crate::sys::atfork::generation;
 use crate::sys::private::Private;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// What a process is told of itself when it starts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Identity {
     pub(super) name: String,
     pub(super) daemon: bool,
     /// The numbers of its forebears among their siblings, and its own: empty in the first process.
     pub(super) path: Vec<u32>,
+    #[serde(with = "super::authkey")]
+    pub(super) authkey: AuthKey,
+    /// The start method that its parent had chosen.
+    pub(super) method: Option<StartMethod>,
+    /// Noted at the start.
+    pub(super) parent: Option<Parent>,
+}
+
+/// The process that asked for this one.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Parent {
+    pub(super) name: String,
+    pub(super) pid: i32,
+    pub(super) member: Member,
 }
 
 #[derive(Debug, Default)]
@@ -27,24 +44,50 @@ pub(super) static OWN: Private<Own> = Private::new(Own {
 
 /// This process is what its parent says.
 pub(super) fn become_child(identity: Identity) {
+    method::force_start_method(identity.method);
     OWN.lock().identity = Some(Arc::new(identity));
+}
+
+/// This process is a fork server: for messages of what it is asked to call.
+pub(super) fn become_server() {
+    OWN.lock().identity = Some(Arc::new(Identity {
+        name: "ForkServer".to_owned(),
+        ..nobodys_child()
+    }));
+}
+
+/// Was this process started by this crate?
+pub(super) fn is_child() -> bool {
+    OWN.lock()
+        .identity
+        .as_ref()
+        .is_some_and(|own| own.parent.is_some())
 }
 
 pub(super) fn identity() -> Arc<Identity> {
     let mut own = OWN.lock();
-    let main = || {
-        // A child that was forked behind our back has no name that a parent gave it.
-        let name = if generation() == 0 {
-            "MainProcess"
-        } else {
-            "ForeignProcess"
-        };
-        Arc::new(Identity {
-            name: name.to_owned(),
-            ..Identity::default()
-        })
+    Arc::clone(
+        own.identity
+            .get_or_insert_with(|| Arc::new(nobodys_child())),
+    )
+}
+
+/// The first process of a family; or one that was forked behind our back, and has no name that a parent gave it.
+fn nobodys_child() -> Identity {
+    let first = generation() == 0;
+    let name = if first {
+        "MainProcess"
+    } else {
+        "ForeignProcess"
     };
-    Arc::clone(own.identity.get_or_insert_with(main))
+    Identity {
+        name: name.to_owned(),
+        daemon: false,
+        path: Vec::new(),
+        authkey: AuthKey::random(),
+        method: None,
+        parent: None,
+    }
 }
 
 /// The path of the next child of this process.
@@ -63,7 +106,8 @@ pub struct CurrentProcess {
 }
 
 impl CurrentProcess {
-    /// The name its parent gave it; `"MainProcess"` in the first process of a family.
+    /// The name its parent gave it; `"MainProcess"` in the first process of a family, `"ForeignProcess"` in one that something else
+    /// than this crate has forked.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.identity.name
@@ -71,15 +115,54 @@ impl CurrentProcess {
 
     /// Its process id.
     #[must_use]
-    #[doc(alias = "ident")]
     pub fn pid(&self) -> u32 {
         std::process::id()
+    }
+
+    /// The same as [`pid`](Self::pid).
+    #[must_use]
+    pub fn ident(&self) -> u32 {
+        self.pid()
     }
 
     /// Is it terminated when its parent ends, and forbidden to have children?
     #[must_use]
     pub fn daemon(&self) -> bool {
         self.identity.daemon
+    }
+
+    /// The key that its children inherit.
+    #[must_use]
+    pub fn authkey(&self) -> AuthKey {
+        self.identity.authkey.clone()
+    }
+
+    /// Gives this process another key, for itself and children that are made from now on.
+    ///
+    /// # Examples
+    /// ```
+    /// use multiproc::{AuthKey, current_process};
+    ///
+    /// current_process().set_authkey(b"known to both sides".as_slice());
+    /// assert_eq!(current_process().authkey(), AuthKey::from(b"known to both sides".as_slice()));
+    /// ```
+    pub fn set_authkey(&self, key: impl Into<AuthKey>) {
+        let key = key.into();
+        let mut changed = Identity::clone(&identity());
+        changed.authkey = key;
+        OWN.lock().identity = Some(Arc::new(changed));
+    }
+
+    /// It runs this code, so it is.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        true
+    }
+
+    /// It has not ended, so there is none.
+    #[must_use]
+    pub fn exitcode(&self) -> Option<i32> {
+        None
     }
 }
 
@@ -94,15 +177,4 @@ pub fn current_process() -> CurrentProcess {
     CurrentProcess {
         identity: identity(),
     }
-}
-
-/// The number of CPUs of the machine that are on line, whatever this process may use of them; at least 1.
-///
-/// # Examples
-/// ```
-/// assert!(multiproc::cpu_count() >= 1);
-/// ```
-#[must_use]
-pub fn cpu_count() -> usize {
-    crate::sys::thread::online_cpus()
 }

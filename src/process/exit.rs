@@ -1,5 +1,6 @@
 //! The end of a process: its children first, then its buffers, then itself.
 
+use super::hooks;
 use super::running::{self, Running};
 use crate::shm::member::{self, Status};
 use crate::sys::atomic::{AtomicBool, AtomicU32, SeqCst};
@@ -15,7 +16,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// The process whose end is prepared: a forked child starts anew.
 static INSTALLED_IN: AtomicU32 = AtomicU32::new(0);
 
-/// Once a process, when it starts its first child.
+/// Once a process, when it starts its first child or registers a function for its end.
 pub(super) fn install_for_parent() {
     let pid = std::process::id();
     if INSTALLED_IN.swap(pid, SeqCst) != pid {
@@ -25,6 +26,7 @@ pub(super) fn install_for_parent() {
 
 extern "C" fn at_exit() {
     if INSTALLED_IN.load(SeqCst) == std::process::id() {
+        hooks::run_exits();
         end_children();
     }
 }
@@ -39,8 +41,9 @@ extern "C" fn leave_with_status(status: c_int, _argument: *mut c_void) {
     leave(status & 0xff)
 }
 
-/// Ends a child: joins its children, flushes, says how it ended, and is gone.
+/// Ends a child: calls what was registered, joins its children, flushes, says how it ended, and is gone.
 pub(super) fn leave(code: i32) -> ! {
+    hooks::run_exits();
     end_children();
     exit::flush();
     if let Some(own) = member::known() {
@@ -52,6 +55,11 @@ pub(super) fn leave(code: i32) -> ! {
 /// This process is about to leave: nobody should start anything.
 static ENDING: AtomicBool = AtomicBool::new(false);
 
+/// In a forked child: its parent may have been about to leave.
+pub(super) fn begin_anew() {
+    ENDING.store(false, SeqCst);
+}
+
 /// Is this process about to leave?
 pub(crate) fn is_ending() -> bool {
     ENDING.load(SeqCst)
@@ -60,13 +68,18 @@ pub(crate) fn is_ending() -> bool {
 /// Terminates daemons, then joins the others for as long as they take.
 fn end_children() {
     ENDING.store(true, SeqCst);
-    let children = running::children();
-    let (daemons, others): (Vec<Arc<Running>>, Vec<_>) =
-        children.into_iter().partition(|child| child.daemon);
+    let mut children = running::children();
+    children.retain(|child| !child.detached);
+    let (daemons, others): (Vec<Arc<Running>>, Vec<_>) = children
+        .into_iter()
+        .partition(|child| child.identity.daemon);
     for daemon in &daemons {
         let _gone_already = daemon.signal(nix::libc::SIGTERM);
     }
     for child in others {
+        if let Ok(None) = child.try_wait() {
+            log::info!("waiting for process {} (pid {})", child.name(), child.pid);
+        }
         let _ended = child.wait(Deadline::NEVER);
     }
     let grace = Deadline::after(GRACE);

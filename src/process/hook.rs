@@ -8,14 +8,69 @@
 //! # Safety
 //! A constructor runs while the process has one thread.
 
-use super::server;
-use crate::sys::{image, process, signal, socket, spawn};
+use super::call::Call;
+use super::child;
+use super::exec::{Hello, PATIENCE};
+use super::server::{self, Request};
+use crate::shm::arena::Arena;
+use crate::sys::clock::Deadline;
+use crate::sys::{image, process, signal, socket, spawn, thread};
 use std::ffi::{c_char, c_int};
+use std::fmt;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-/// The marker: the number that the server says hello with.
-pub(super) const MARKER: &str = "MULTIPROC_FORK_SERVER";
+/// The marker: what this process is to be.
+pub(super) const MARKER: &str = "MULTIPROC_ERRAND";
+
+/// What a program that was started anew is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Errand {
+    /// A fork server, which first calls a function.
+    Server { hello: u64, preload: Option<Call> },
+    /// One child.
+    Child { hello: u64 },
+}
+
+impl fmt::Display for Errand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server { hello, preload } => {
+                write!(f, "server {hello}")?;
+                preload.map_or(Ok(()), |call| {
+                    let [place, hash] = call.words();
+                    write!(f, " {place} {hash}")
+                })
+            }
+            Self::Child { hello } => write!(f, "child {hello}"),
+        }
+    }
+}
+
+impl Errand {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let kind = words.next()?;
+        let numbers: Vec<u64> = words.map(|word| word.parse().ok()).collect::<Option<_>>()?;
+        match (kind, numbers.as_slice()) {
+            ("server", &[hello]) => Some(Self::Server {
+                hello,
+                preload: None,
+            }),
+            ("server", &[hello, place, hash]) => Some(Self::Server {
+                hello,
+                preload: Some(Call::from_words([place, hash])),
+            }),
+            ("child", &[hello]) => Some(Self::Child { hello }),
+            _ => None,
+        }
+    }
+}
+
+/// Was this process started to be something else than what it is?
+pub(super) fn was_meant() -> bool {
+    std::env::var_os(MARKER).is_some()
+}
 
 /// The section holds pointers to functions of exactly this type, which the loader calls.
 #[used]
@@ -28,15 +83,7 @@ pub(super) fn keep() {
 }
 
 extern "C" fn hook(argc: c_int, argv: *const *const c_char, envp: *const *const c_char) {
-    if std::env::var_os(MARKER).is_none() {
-        return;
-    }
-    if spawn::is_privileged() {
-        // Somebody would like a program with more rights to serve him: leave everything as it is, main may run.
-        return;
-    }
-    // SAFETY: constructors run before any thread can exist.
-    let Some(marker) = (unsafe { spawn::take_variable(MARKER) }) else {
+    let Some(errand) = take_errand() else {
         return;
     };
     let later = image::constructors().iter().flatten();
@@ -48,15 +95,48 @@ extern "C" fn hook(argc: c_int, argv: *const *const c_char, envp: *const *const 
         // They would never run otherwise, and statics of other crates would be empty in every child.
         constructor(argc, argv, envp);
     }
-    let code = match serve(&marker) {
+    go(&errand)
+}
+
+/// The errand of this process, if it has one. The environment forgets it: programs that this one runs have none.
+fn take_errand() -> Option<String> {
+    if !was_meant() || spawn::is_privileged() {
+        // Somebody would like a program with more rights to serve him: leave everything as it is, main may run.
+        return None;
+    }
+    // SAFETY: constructors run before any thread can exist, and `init` has made sure that there is but one.
+    unsafe { spawn::take_variable(MARKER) }
+}
+
+fn go(errand: &str) -> ! {
+    let code = match serve(errand) {
         Ok(()) => 0,
         Err(_) => 1,
     };
     process::exit_now(code);
 }
 
-fn serve(marker: &str) -> io::Result<()> {
-    let hello: u64 = marker.parse().map_err(|_| io::ErrorKind::InvalidInput)?;
+/// For hosts in which the hook does not run before `main`: call this first thing in `main`, before any thread is started.
+///
+/// Linked into an executable in the usual way, this crate needs no such call. A host that loads it as a plugin, or a linker that leaves
+/// constructors out, does: a process that was started to be a fork server or a child becomes that here and does not return. In every other
+/// process nothing happens, and in one that has more than one thread nothing either.
+///
+/// # Examples
+/// ```
+/// multiproc::init();
+/// ```
+pub fn init() {
+    if was_meant()
+        && thread::count() == 1
+        && let Some(errand) = take_errand()
+    {
+        go(&errand);
+    }
+}
+
+fn serve(errand: &str) -> io::Result<()> {
+    let errand = Errand::parse(errand).ok_or(io::ErrorKind::InvalidInput)?;
     // SAFETY: this process was started with these two descriptors for this purpose, and nothing has run before.
     let control = unsafe { spawn::inherited(spawn::CONTROL_FD)? };
     if socket::peer_pid(control.as_fd())? != nix::unistd::getppid().as_raw() {
@@ -67,6 +147,63 @@ fn serve(marker: &str) -> io::Result<()> {
     // SAFETY: no other descriptor has an owner yet.
     unsafe { spawn::close_all_but(&mut [3, 4]) };
     spawn::standard_streams()?;
-    signal::ignore_as_server()?;
-    server::run(control, arena, hello)
+    signal::ignore_as_runtime()?;
+    let adopted = Arena::adopt(arena);
+    adopted.map_err(|error| io::Error::other(error.to_string()))?;
+    match errand {
+        Errand::Server { hello, preload } => server::run(control, hello, preload),
+        Errand::Child { hello } => be_child(control, hello),
+    }
+}
+
+/// Says hello, is told who it is to be, and is that.
+fn be_child(control: OwnedFd, number: u64) -> io::Result<()> {
+    let hello = Hello {
+        number,
+        trouble: "",
+    };
+    hello.send(&control)?;
+    let mut bytes = [0; Request::SIZE];
+    let patience = Deadline::after(PATIENCE);
+    let packet = socket::recv_until(control.as_fd(), &mut bytes, patience)?;
+    match packet.fd {
+        Some(lifeline) if packet.length == Request::SIZE => {
+            drop(control);
+            child::live_spawned(&lifeline, Request::from_bytes(bytes))
+        }
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errands_come_back() {
+        let preload = Some(Call::from_words([u64::MAX, 7]));
+        for errand in [
+            Errand::Server {
+                hello: 5,
+                preload: None,
+            },
+            Errand::Server {
+                hello: u64::MAX,
+                preload,
+            },
+            Errand::Child { hello: 1 },
+        ] {
+            assert_eq!(Errand::parse(&errand.to_string()), Some(errand));
+        }
+        for wrong in [
+            "",
+            "server",
+            "server x",
+            "child 1 2",
+            "server 1 2",
+            "mother 1",
+        ] {
+            assert_eq!(Errand::parse(wrong), None, "{wrong:?}");
+        }
+    }
 }

@@ -12,23 +12,52 @@
 //!
 //! `docs/design/processes.md` tells why.
 
+mod authkey;
+mod builder;
 mod call;
 mod child;
 mod client;
+mod context;
 mod current;
+mod direct;
+mod exec;
 mod exit;
+mod handle;
 mod hook;
+mod hooks;
+mod join_handle;
+mod method;
+pub mod os;
 mod panics;
+mod relatives;
+mod report;
+mod run;
 mod running;
 mod server;
+mod settings;
 mod start;
+mod state;
 
+pub use authkey::AuthKey;
+pub use builder::ProcessBuilder;
 pub use call::{Arguments, Callable};
-pub use current::{CurrentProcess, cpu_count, current_process};
-pub use start::{Process, ProcessBuilder};
+pub use context::Context;
+pub use current::{CurrentProcess, current_process};
+pub use handle::Process;
+pub use hook::init;
+pub use hooks::{at_exit, at_fork};
+pub use join_handle::{JoinHandle, fork, spawn};
+pub use method::{
+    StartMethod, all_start_methods, force_start_method, set_start_method, start_method,
+};
+pub use relatives::{ParentProcess, active_children, available_cpus, cpu_count, parent_process};
+pub use run::Run;
+pub use settings::{set_executable, set_forkserver_preload};
+pub use state::ProcessState;
 
 pub(crate) use call::{Call, Reply, each, task};
 pub(crate) use exit::is_ending;
+pub(crate) use method::chosen as chosen_method;
 pub(crate) use panics::{Panic, catch};
 pub(crate) use running::Running;
-pub(crate) use start::launch;
+pub(crate) use start::launch_service;

@@ -1,14 +1,12 @@
 //! Panics as data: the message, the file and the line.
 
+use super::{current, report};
 use crate::error::RemoteError;
-use crate::shm::arena::Arena;
-use crate::shm::blocks::{Block, Owner};
-use crate::shm::member::{self, Member};
-use crate::shm::message;
-use crate::sys::atomic::{AcqRel, Release};
-use crate::wire;
+use crate::sys::atomic::{AtomicBool, Relaxed, SeqCst};
+use crate::sys::exit;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -17,9 +15,30 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub(crate) struct Panic {
     pub(crate) message: String,
     pub(crate) place: Option<(String, u32)>,
+    /// Where the environment asks for one (`RUST_BACKTRACE`).
+    pub(crate) backtrace: Option<String>,
 }
 
 impl Panic {
+    /// The panic of this thread that has just happened.
+    fn now(message: String) -> Self {
+        let Scene { place, backtrace } = SCENE.take();
+        Self {
+            message,
+            place,
+            backtrace,
+        }
+    }
+
+    /// What went wrong where nothing panicked.
+    pub(super) fn without_place(message: String) -> Self {
+        Self {
+            message,
+            place: None,
+            backtrace: None,
+        }
+    }
+
     /// The same as an error of the process that it happened in.
     pub(crate) fn into_remote(
         self,
@@ -32,57 +51,64 @@ impl Panic {
             pid,
             message: self.message,
             place: self.place,
+            backtrace: self.backtrace,
             exitcode,
         }
     }
+}
 
-    /// Leaves the panic in this member's slot, for its parent.
-    pub(super) fn record(&self) {
-        let Some(own) = member::known() else { return };
-        let slot = Arena::existing().and_then(|arena| own.slot(arena));
-        let stored = wire::encode(self).and_then(|(bytes, cargo)| {
-            message::store(bytes.as_slice(), cargo, Owner::member(own.slot))
-        });
-        if let (Some(slot), Ok(block)) = (slot, stored) {
-            slot.outcome.store(block.0 + 1, Release);
-        }
-    }
-
-    /// Takes what a member that has ended left.
-    pub(super) fn recorded_by(member: Member) -> Option<Self> {
-        let slot = member.slot(Arena::existing()?)?;
-        let block = slot.outcome.swap(0, AcqRel).checked_sub(1)?;
-        let message = message::take(Block(block)).ok()?;
-        wire::decode(&message.bytes).ok()
-    }
+/// Where a panic happened, as its hook saw it.
+#[derive(Clone, Debug, Default)]
+struct Scene {
+    place: Option<(String, u32)>,
+    backtrace: Option<String>,
 }
 
 thread_local! {
     /// Where the last panic of this thread happened.
-    static PLACE: RefCell<Option<(String, u32)>> = const { RefCell::new(None) };
+    static SCENE: RefCell<Scene> = const { RefCell::new(Scene { place: None, backtrace: None }) };
     /// A panic of this thread is caught and travels: it need not be printed.
     static CAUGHT: Cell<bool> = const { Cell::new(false) };
 }
 
-/// In a child: notes where panics happen, and says which process it was before the usual message is printed.
-pub(super) fn install(name: String) {
+/// This process was forked from one with threads.
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+/// In a child that was forked from a process with threads: what the hook that it inherited would print goes through locks that a
+/// thread of the parent may have held, so it is not called.
+pub(super) fn distrust_inherited_hook() {
+    FORKED.store(true, Relaxed);
+}
+
+/// Once a process image, before the first panic of a child: notes where panics happen, and says which process it was before the
+/// usual message is printed.
+pub(super) fn install() {
+    static INSTALLED: AtomicBool = AtomicBool::new(false);
+    if INSTALLED.swap(true, SeqCst) {
+        return;
+    }
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let place = info
             .location()
             .map(|place| (place.file().to_owned(), place.line()));
-        PLACE.set(place.clone());
+        let backtrace = Backtrace::capture();
+        let captured = backtrace.status() == BacktraceStatus::Captured;
+        let backtrace = captured.then(|| backtrace.to_string());
+        SCENE.set(Scene { place, backtrace });
         if CAUGHT.get() {
             return;
         }
-        say_which(&name);
-        usual(info);
-        if cfg!(panic = "abort") {
-            Panic {
-                message: text(info.payload()),
-                place,
+        if FORKED.load(Relaxed) {
+            say_all(&text(info.payload()));
+        } else {
+            if current::is_child() {
+                say_which();
             }
-            .record();
+            usual(info);
+        }
+        if cfg!(panic = "abort") && current::is_child() {
+            report::leave_panic(&Panic::now(text(info.payload())));
         }
     }));
 }
@@ -91,8 +117,23 @@ pub(super) fn install(name: String) {
     clippy::print_stderr,
     reason = "the message of a panic, as the runtime prints it"
 )]
-fn say_which(name: &str) {
+fn say_which() {
+    let name = &current::identity().name;
     eprint!("process {name} (pid {}): ", std::process::id());
+}
+
+/// The whole message in one piece, past the lock of standard error.
+fn say_all(text: &str) {
+    let name = &current::identity().name;
+    let scene = SCENE.with_borrow(Clone::clone);
+    let place = scene
+        .place
+        .map_or(String::new(), |(file, line)| format!(" at {file}:{line}"));
+    let backtrace = scene.backtrace.unwrap_or_default();
+    let pid = std::process::id();
+    exit::write_to_stderr(&format!(
+        "process {name} (pid {pid}): panicked{place}:\n{text}\n{backtrace}"
+    ));
 }
 
 fn text(payload: &(dyn Any + Send)) -> String {
@@ -105,14 +146,11 @@ fn text(payload: &(dyn Any + Send)) -> String {
 pub(crate) fn catch<R>(quiet: bool, body: impl FnOnce() -> R) -> Result<R, Panic> {
     let outer = CAUGHT.replace(quiet && cfg!(panic = "unwind"));
     // The place of an earlier panic, as of a payload's destructor, is not that of one without a place.
-    PLACE.take();
+    SCENE.take();
     let result = catch_unwind(AssertUnwindSafe(body));
     CAUGHT.set(outer);
     result.map_err(|payload| {
-        let panic = Panic {
-            message: text(payload.as_ref()),
-            place: PLACE.take(),
-        };
+        let panic = Panic::now(text(payload.as_ref()));
         // A payload whose destructor panics must not end us here.
         let _dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
         panic

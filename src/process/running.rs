@@ -1,14 +1,19 @@
 //! A child that was started, seen from the process that started it: waiting for its end, and learning how it ended.
 
 use super::client::Connection;
-use super::panics::Panic;
+use super::current::Identity;
+use super::method::StartMethod;
+use super::report::{self, Report, Value};
 use crate::error::{Error, ErrorKind, RemoteError, Result};
 use crate::shm::member::Status;
 use crate::shm::{Member, settle};
+use crate::sys::atfork::Forkable;
 use crate::sys::clock::Deadline;
 use crate::sys::private::Private;
 use crate::sys::{atfork, pidfd, process};
-use std::os::fd::{AsFd, OwnedFd};
+use std::any::Any;
+use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,22 +25,68 @@ pub(crate) struct Ended {
     pub(crate) panic: Option<RemoteError>,
 }
 
-/// A child.
+/// Who hears from the kernel how a child ended.
 #[derive(Debug)]
+pub(super) enum Reaper {
+    /// The fork server, its real parent, which writes it into the child's slot.
+    Server(Arc<Connection>),
+    /// This process.
+    Us,
+}
+
+/// A child.
 pub(crate) struct Running {
-    pub(crate) name: String,
-    pub(crate) daemon: bool,
+    pub(super) identity: Identity,
+    pub(super) method: StartMethod,
+    /// Nobody of this program waits for it.
+    pub(super) detached: bool,
     pub(crate) pid: i32,
     pub(crate) member: Member,
-    pub(super) pidfd: OwnedFd,
-    pub(super) connection: Arc<Connection>,
+    pub(super) pidfd: pidfd::Shared,
+    pub(super) reaper: Reaper,
     /// The fork that this process came from: a child of ours copies handles that are not its own.
     pub(super) forked: u32,
     pub(super) ended: Private<Option<Ended>>,
+    /// What its function gave, for whoever joins it.
+    pub(super) value: Private<Option<Value>>,
+    /// What a fork copied: it is kept until the child has ended, so that what the child uses by its means stays.
+    pub(super) kept: Private<Option<Box<dyn Any + Send>>>,
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut all = f.debug_struct("Running");
+        all.field("name", &self.name()).field("pid", &self.pid);
+        all.field("member", &self.member).finish_non_exhaustive()
+    }
 }
 
 /// Children of this process whose end nobody has seen.
 pub(super) static CHILDREN: Private<Vec<Arc<Running>>> = Private::new(Vec::new());
+
+/// What a fork does to the table: the child has other children, and closes what it has copied of these.
+#[derive(Debug)]
+pub(super) struct Siblings;
+
+impl Forkable for Siblings {
+    fn before(&self) {
+        CHILDREN.before();
+    }
+
+    fn after(&self) {
+        CHILDREN.after();
+    }
+
+    fn child(&self) {
+        CHILDREN.release();
+        CHILDREN
+            .lock()
+            .iter()
+            .for_each(|sibling| sibling.pidfd.close());
+        CHILDREN.acquire();
+        CHILDREN.child();
+    }
+}
 
 /// Children of this process whose end nobody has seen.
 pub(super) fn children() -> Vec<Arc<Running>> {
@@ -54,27 +105,46 @@ pub(super) fn add(child: &Arc<Running>) {
 }
 
 impl Running {
-    pub(crate) fn pidfd(&self) -> std::os::fd::BorrowedFd<'_> {
+    pub(crate) fn name(&self) -> &str {
+        &self.identity.name
+    }
+
+    /// Readable once it has ended.
+    pub(crate) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
         self.pidfd.as_fd()
+    }
+
+    fn own_pidfd(&self) -> Result<BorrowedFd<'_>> {
+        let fd = self
+            .pidfd
+            .as_fd()
+            .filter(|_| self.forked == atfork::generation());
+        fd.ok_or_else(|| {
+            let text = "only the process that started it can wait for a process, or signal it";
+            Error::new(ErrorKind::Misuse, text)
+        })
+    }
+
+    /// Is there nothing left of it but its exit code? Does not learn that.
+    pub(crate) fn is_over(&self) -> bool {
+        self.pidfd()
+            .is_some_and(|pidfd| matches!(pidfd::wait(pidfd, Deadline::now()), Ok(true)))
     }
 
     /// Waits for the end; `None` when the deadline came first.
     pub(crate) fn wait(&self, deadline: Deadline) -> Result<Option<Ended>> {
-        if self.forked != atfork::generation() {
-            return Err(Error::new(
-                ErrorKind::Misuse,
-                "only the process that started it can wait for a process",
-            ));
-        }
+        let pidfd = self.own_pidfd()?;
         if let Some(ended) = &*self.ended.lock() {
             return Ok(Some(ended.clone()));
         }
-        let over = pidfd::wait(self.pidfd.as_fd(), deadline);
+        let over = pidfd::wait(pidfd, deadline);
         if !over.map_err(|error| Error::os("wait for a process", error))? {
             return Ok(None);
         }
         let mut ended = self.ended.lock();
-        Ok(Some(ended.get_or_insert_with(|| self.settle()).clone()))
+        Ok(Some(
+            ended.get_or_insert_with(|| self.settle(pidfd)).clone(),
+        ))
     }
 
     /// Has it ended?
@@ -83,44 +153,65 @@ impl Running {
     }
 
     /// Learns how it ended, then gives back all that it had.
-    fn settle(&self) -> Ended {
-        let code = self.final_code();
-        let pid = self.pid.cast_unsigned();
-        let panic = Panic::recorded_by(self.member)
-            .map(|panic| panic.into_remote(self.name.clone(), pid, code));
+    fn settle(&self, pidfd: BorrowedFd<'_>) -> Ended {
+        let code = self.final_code(pidfd);
+        let mut panic = None;
+        match report::left_by(self.member) {
+            None => {}
+            Some(Report::Value(value)) => *self.value.lock() = Some(value),
+            Some(Report::Panicked(what)) => {
+                let pid = self.pid.cast_unsigned();
+                panic = Some(what.into_remote(self.name().to_owned(), pid, code));
+            }
+        }
         if let Err(error) = settle::settle(self.member) {
             log::error!(
                 "what process {} held was not given back: {error}",
-                self.name
+                self.name()
             );
         }
+        drop(self.kept.lock().take());
         CHILDREN.lock().retain(|child| child.member != self.member);
         Ended { code, panic }
     }
 
-    /// What it said itself, or the server that reaped it, or the kernel.
-    fn final_code(&self) -> Option<i32> {
-        loop {
-            match self.member.status() {
-                Some(Status::Reaped(status)) => return Some(process::exit_code(status)),
-                Some(Status::Leaving(code)) => return Some(code),
-                None => return None,
-                Some(Status::Running) if self.connection.is_gone() => {
-                    // The server may have said it just before it went.
-                    let Some(Status::Running) = self.member.status() else {
-                        continue;
-                    };
-                    return pidfd::exit_status(self.pidfd.as_fd()).map(process::exit_code);
-                }
-                // The server reaps it in this moment and wakes us; the slice is for its death.
-                Some(Status::Running) => self.member.sleep_on_status(Duration::from_millis(50)),
-            }
+    /// What it said itself, or who reaped it, or the kernel.
+    fn final_code(&self, pidfd: BorrowedFd<'_>) -> Option<i32> {
+        match &self.reaper {
+            Reaper::Server(server) => self.code_by_server(server, pidfd),
+            Reaper::Us => match process::reap_status(pidfd) {
+                Some(status) => Some(process::exit_code(status)),
+                // Somebody else in this program has reaped our child.
+                None => self.code_by_itself(pidfd),
+            },
         }
+    }
+
+    fn code_by_itself(&self, pidfd: BorrowedFd<'_>) -> Option<i32> {
+        match self.member.status() {
+            Some(Status::Reaped(status)) => Some(process::exit_code(status)),
+            Some(Status::Leaving(code)) => Some(code),
+            None => None,
+            Some(Status::Running) => pidfd::exit_status(pidfd).map(process::exit_code),
+        }
+    }
+
+    fn code_by_server(&self, server: &Connection, pidfd: BorrowedFd<'_>) -> Option<i32> {
+        while self.member.status() == Some(Status::Running) && !server.is_gone() {
+            // The server reaps it in this moment and wakes us; the slice is for its death.
+            self.member.sleep_on_status(Duration::from_millis(50));
+        }
+        // A server may have said it just before it went.
+        self.code_by_itself(pidfd)
     }
 
     /// Sends a signal, unless it has ended.
     pub(crate) fn signal(&self, signal: i32) -> Result<()> {
-        match pidfd::send_signal(self.pidfd.as_fd(), signal) {
+        let pidfd = self.own_pidfd()?;
+        if self.ended.lock().is_some() {
+            return Ok(());
+        }
+        match pidfd::send_signal(pidfd, signal) {
             Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => Ok(()),
             other => other.map_err(|error| Error::os("signal a process", error)),
         }

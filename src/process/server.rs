@@ -3,14 +3,17 @@
 //! Every member has its own control socket to it. The server ends when the last of them is closed, that is, when the family is
 //! gone. It allocates nothing in the arena and takes no lease, so that no member, dead, mad or stopped, can hold it up.
 
-use super::child;
+use super::call::Call;
+use super::exec::Hello;
+use super::{child, current, panics};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::Block;
+use crate::shm::handle;
 use crate::shm::member::{Member, Status};
 use crate::shm::settle;
 use crate::sys::clock::Deadline;
 use crate::sys::process::{self, Fork};
-use crate::sys::{pidfd, signal, socket, spawn};
+use crate::sys::{pidfd, signal, socket, spawn, thread};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signalfd::SignalFd;
 use std::io;
@@ -36,7 +39,7 @@ impl Request {
         bytes
     }
 
-    fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
+    pub(super) fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
         let mut words = [0; 3];
         for (word, place) in words.iter_mut().zip(bytes.chunks_exact(4)) {
             *word = u32::from_ne_bytes([place[0], place[1], place[2], place[3]]);
@@ -72,13 +75,41 @@ struct Server {
     signals: SignalFd,
 }
 
+/// Calls what is to be called first, and says hello.
+fn begin(control: &OwnedFd, hello: u64, preload: Option<Call>) -> io::Result<bool> {
+    let trouble = preload.and_then(|call| preloaded(call).err());
+    let trouble = trouble.unwrap_or_default();
+    let hello = Hello {
+        number: hello,
+        trouble: &trouble,
+    };
+    hello.send(control)?;
+    Ok(trouble.is_empty())
+}
+
+fn preloaded(call: Call) -> Result<(), String> {
+    current::become_server();
+    panics::install();
+    let called = panics::catch(false, || call.invoke(&[], &mut || ()));
+    match called {
+        Err(panic) => Err(format!("the preload function panicked: {}", panic.message)),
+        Ok(Err(error)) => Err(format!("the preload function: {error}")),
+        // A fork would copy their locks and not them.
+        Ok(Ok(_)) if thread::count() > 1 => {
+            Err("the preload function left threads running".to_owned())
+        }
+        Ok(Ok(_)) => Ok(()),
+    }
+}
+
 /// Serves until the family is gone. In a child, does not return at all.
-pub(super) fn run(control: OwnedFd, arena: OwnedFd, hello: u64) -> io::Result<()> {
-    let adopted = Arena::adopt(arena);
-    adopted.map_err(|error| io::Error::other(error.to_string()))?;
+pub(super) fn run(control: OwnedFd, hello: u64, preload: Option<Call>) -> io::Result<()> {
+    signal::be_deaf_as_server()?;
     nix::sys::prctl::set_name(c"multiproc-fs")?;
     let signals = signal::child_signals()?;
-    socket::send(control.as_fd(), &hello.to_ne_bytes(), None)?;
+    if !begin(&control, hello, preload)? {
+        return Ok(());
+    }
     let peers = vec![Peer {
         control,
         lifeline: None,
@@ -169,6 +200,8 @@ impl Server {
             .lifeline
             .as_ref()
             .ok_or(io::ErrorKind::InvalidInput)?;
+        // What a preload function holds, its children hold.
+        let _heir = handle::bequeath(Some(request.member));
         match fork()? {
             Fork::Child => become_child(theirs, lifeline.as_fd(), request),
             Fork::Parent { child } => {

@@ -10,12 +10,74 @@ use super::message;
 use super::object::{self, ObjectRef};
 use super::settle::used_slots;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::atfork::Forkable;
 use crate::sys::atomic::{Acquire, Relaxed, Release, SeqCst};
 use crate::sys::private::Private;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::cell::Cell as Local;
 
 /// Taken for the first and the last handle of an object, so that the bit and the count say the same.
-pub(super) static COUNTING: Private<()> = Private::new(());
+static COUNTING: Private<()> = Private::new(());
+
+thread_local! {
+    /// The place of the child that this thread is about to fork.
+    static HEIR: Local<Option<Member>> = const { Local::new(None) };
+}
+
+/// The time of one fork.
+#[derive(Debug)]
+pub(crate) struct Bequest(());
+
+impl Drop for Bequest {
+    fn drop(&mut self) {
+        HEIR.set(None);
+    }
+}
+
+/// The next fork of this thread makes the child that takes the place of `heir`: what this process holds, it holds too.
+pub(crate) fn bequeath(heir: Option<Member>) -> Bequest {
+    HEIR.set(heir);
+    Bequest(())
+}
+
+/// What a fork does to the counts: they are copied along with the handles, and what they count is held by the child before it is there.
+#[derive(Debug)]
+pub(super) struct Counts;
+
+impl Forkable for Counts {
+    fn before(&self) {
+        COUNTING.acquire();
+        let (heir, own) = (HEIR.get(), member::known());
+        if let (Some(arena), Some(heir), Some(own)) = (Arena::existing(), heir, own) {
+            copy_bits(arena, own, heir);
+        }
+    }
+
+    fn after(&self) {
+        COUNTING.release();
+    }
+
+    fn child(&self) {
+        COUNTING.release();
+    }
+}
+
+fn copy_bits(arena: &Arena, from: Member, to: Member) {
+    for first in (0..objects(arena)).step_by(64) {
+        if let (Some(from), Some(to)) = (arena.bits(from.slot, first), arena.bits(to.slot, first)) {
+            let bits = from.load(SeqCst);
+            if bits != 0 {
+                to.fetch_or(bits, SeqCst);
+            }
+        }
+    }
+}
+
+/// One more than the largest number of an object that ever was.
+fn objects(arena: &Arena) -> u32 {
+    let high = arena.header().objects_high.load(Acquire);
+    high.min(arena.layout.objects)
+}
 
 /// A handle of an object: plain data, counted. The cell never moves, so its address is kept.
 #[derive(Debug)]
@@ -29,7 +91,10 @@ impl Handle {
     pub(crate) fn create(kind: Kind) -> Result<Self> {
         let arena = Arena::get()?;
         let own = member::own()?;
+        // A fork in between would copy the count and not the bit.
+        let counting = COUNTING.lock();
         let object = object::create(arena, kind, |object| first(arena, own, object))?;
+        drop(counting);
         let cell = object.cell(arena, kind)?;
         Ok(Self { object, cell })
     }
@@ -149,12 +214,7 @@ pub(super) fn anyone_holds(arena: &Arena, number: u32) -> bool {
 /// A forked stranger takes its own place: what its copied table counts, it holds; what was freed meanwhile, it does not.
 pub(super) fn adopt_inherited(arena: &Arena, own: Member) {
     let _counting = COUNTING.lock();
-    let high = arena
-        .header()
-        .objects_high
-        .load(Acquire)
-        .min(arena.layout.objects);
-    for number in 0..high {
+    for number in 0..objects(arena) {
         let Some(count) = arena.count(number) else {
             return;
         };

@@ -113,7 +113,7 @@ impl Forkable for Identities {
 pub(super) fn register() {
     static IDENTITIES: &dyn Forkable = &Identities;
     static CLAIM: &dyn Forkable = &CLAIMING;
-    static COUNTS: &dyn Forkable = &super::handle::COUNTING;
+    static COUNTS: &dyn Forkable = &super::handle::Counts;
     atfork::register(&[&IDENTITIES, &CLAIM, &COUNTS]);
 }
 

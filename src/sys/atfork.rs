@@ -5,7 +5,7 @@
 //! The handlers touch atomics and [`Private`] words and close descriptors; they allocate nothing and take no foreign lock.
 
 use super::atomic::{AcqRel, Acquire, AtomicBool, AtomicPtr, AtomicU32, Relaxed, Release};
-use super::private::Private;
+use super::private::{Private, PrivateGuard};
 use nix::libc;
 
 /// Something of this process that a fork must not copy half changed.
@@ -36,7 +36,35 @@ impl<T: Send + Default> Forkable for Private<T> {
     }
 }
 
-const PLACES: usize = 8;
+/// What a forked child keeps as it is.
+#[derive(Debug)]
+pub(crate) struct Kept<T>(Private<T>);
+
+impl<T> Kept<T> {
+    pub(crate) const fn new(data: T) -> Self {
+        Self(Private::new(data))
+    }
+
+    pub(crate) fn lock(&self) -> PrivateGuard<'_, T> {
+        self.0.lock()
+    }
+}
+
+impl<T: Send> Forkable for Kept<T> {
+    fn before(&self) {
+        self.0.acquire();
+    }
+
+    fn after(&self) {
+        self.0.release();
+    }
+
+    fn child(&self) {
+        self.0.release();
+    }
+}
+
+const PLACES: usize = 16;
 static REGISTERED: [AtomicPtr<&'static dyn Forkable>; PLACES] =
     [const { AtomicPtr::new(std::ptr::null_mut()) }; PLACES];
 static COUNT: AtomicU32 = AtomicU32::new(0);

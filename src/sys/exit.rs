@@ -32,3 +32,15 @@ pub(crate) fn flush() {
     // SAFETY: null flushes all streams.
     unsafe { libc::fflush(std::ptr::null_mut()) };
 }
+
+/// Writes to standard error past the locks of Rust and C, as far as it can be written.
+pub(crate) fn write_to_stderr(text: &str) {
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        match nix::unistd::write(std::io::stderr(), rest) {
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(nix::errno::Errno::EINTR) => {}
+            Err(_) => return,
+        }
+    }
+}

@@ -6,11 +6,13 @@
 //! are used only to *check* an address, or name constructors that the loader itself would call.
 
 use nix::libc;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::sync::OnceLock;
 
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
+const PT_NOTE: u32 = 4;
 const PT_GNU_RELRO: u32 = 0x6474_e552;
 const PF_W: u32 = 2;
 const DT_NULL: i64 = 0;
@@ -24,6 +26,7 @@ struct Image {
     constant: Vec<Range<usize>>,
     dynamic: Option<Range<usize>>,
     base: usize,
+    fingerprint: u64,
 }
 
 fn image() -> &'static Image {
@@ -49,21 +52,41 @@ unsafe extern "C" fn first_object(
     // SAFETY: the loader says that so many headers lie there.
     let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
     image.base = to_usize(info.dlpi_addr);
+    let mut hasher = DefaultHasher::new();
     for header in headers {
         let start = image.base.wrapping_add(to_usize(header.p_vaddr));
         let range = start..start.wrapping_add(to_usize(header.p_memsz));
+        let shape = (
+            header.p_type,
+            header.p_flags,
+            header.p_vaddr,
+            header.p_memsz,
+        );
+        (shape, header.p_filesz).hash(&mut hasher);
         match header.p_type {
+            PT_NOTE if header.p_flags & PF_W == 0 => {
+                let first = std::ptr::with_exposed_provenance::<u8>(range.start);
+                // SAFETY: the loader mapped the notes there, so many bytes of them, and nobody writes to them.
+                unsafe { std::slice::from_raw_parts(first, range.len()) }.hash(&mut hasher);
+            }
             PT_LOAD if header.p_flags & PF_W == 0 => image.constant.push(range),
             PT_GNU_RELRO => image.constant.push(range),
             PT_DYNAMIC => image.dynamic = Some(range),
             _ => {}
         }
     }
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    image.fingerprint = hasher.finish();
     1
 }
 
 fn to_usize(value: u64) -> usize {
     usize::try_from(value).unwrap_or(usize::MAX)
+}
+
+/// A number that two programs hardly share: from the shape of the executable and its notes, the linker's build id among them.
+pub(crate) fn fingerprint() -> u64 {
+    image().fingerprint
 }
 
 /// Do `length` bytes from `address` lie in constant data of the main executable?

@@ -18,6 +18,7 @@ pub(crate) mod memory;
 pub(crate) mod pidfd;
 pub(crate) mod private;
 pub(crate) mod process;
+pub(crate) mod random;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod spawn;

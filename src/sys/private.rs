@@ -36,6 +36,11 @@ impl<T> Private<T> {
         }
     }
 
+    /// The data, when nobody else can reach it any more.
+    pub(crate) fn into_inner(self) -> T {
+        self.data.into_inner()
+    }
+
     pub(crate) fn lock(&self) -> PrivateGuard<'_, T> {
         self.acquire();
         PrivateGuard { lock: self }

@@ -10,6 +10,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::fs;
 use std::io::{self, Read};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Which side of a fork this is.
 #[derive(Debug)]
@@ -101,12 +102,55 @@ pub(crate) fn has_thread(pid: i32, tid: u32) -> bool {
     !matches!(Errno::result(asked), Err(Errno::ESRCH | Errno::EINVAL))
 }
 
+/// `kill(2)` of one process, with any number for a signal.
+pub(crate) fn send_signal(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: the call takes two numbers.
+    Errno::result(unsafe { libc::kill(pid, signal) })?;
+    Ok(())
+}
+
+/// Waits for the child `pid` and gives its raw wait status.
+pub(crate) fn wait_for(pid: i32) -> io::Result<i32> {
+    let mut status = 0;
+    loop {
+        // SAFETY: the kernel writes one integer to `status`, which is borrowed for the call.
+        match Errno::result(unsafe { libc::waitpid(pid, &raw mut status, 0) }) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(_) => return Ok(status),
+        }
+    }
+}
+
 /// A child that has ended, with its raw wait status; `None` when there is none at the moment.
 pub(crate) fn reap_any() -> Option<(i32, i32)> {
     let mut status = 0;
     // SAFETY: the kernel writes one integer to `status`, which is borrowed for the call.
     let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
     (pid > 0).then_some((pid, status))
+}
+
+/// Reaps a child that has ended, by its pidfd, and gives its raw wait status; `None` when it is not ours to reap, or was reaped.
+pub(crate) fn reap_status(pidfd: BorrowedFd<'_>) -> Option<i32> {
+    // SAFETY: a structure of numbers, for which zeros are a value.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let (which, id) = (libc::P_PIDFD, pidfd.as_raw_fd().cast_unsigned());
+    loop {
+        // SAFETY: the kernel writes to `info`, which is borrowed for the call.
+        let waited = unsafe { libc::waitid(which, id, &raw mut info, libc::WEXITED) };
+        match Errno::result(waited) {
+            Err(Errno::EINTR) => {}
+            Err(_) => return None,
+            Ok(_) => break,
+        }
+    }
+    // SAFETY: `waitid` has succeeded, so the structure says how a child ended.
+    let status = unsafe { info.si_status() };
+    Some(match info.si_code {
+        libc::CLD_EXITED => (status & 0xff) << 8,
+        libc::CLD_DUMPED => status & 0x7f | 0x80,
+        _ => status & 0x7f,
+    })
 }
 
 /// Reaps the child `pid` if it has ended.

@@ -16,17 +16,18 @@ use std::ffi::{CString, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 /// Where the new program finds its descriptors.
 pub(crate) const CONTROL_FD: i32 = 3;
 /// See [`CONTROL_FD`].
 pub(crate) const ARENA_FD: i32 = 4;
 
-/// Starts `/proc/self/exe` with this program's arguments and environment and one more variable, in a process group of its
+/// Starts `executable`, which is this program, with its arguments and environment and one more variable, in a process group of its
 /// own, no signal blocked or handled.
 pub(crate) fn spawn_self(
-    variable: &str,
-    value: &str,
+    executable: &Path,
+    (variable, value): (&str, &str),
     control: BorrowedFd<'_>,
     arena: BorrowedFd<'_>,
 ) -> io::Result<i32> {
@@ -54,13 +55,7 @@ pub(crate) fn spawn_self(
         })
         .collect();
     environment.extend(c_string(format!("{variable}={value}").into()));
-    let pid = posix_spawn(
-        c"/proc/self/exe",
-        &actions,
-        &attributes,
-        &arguments,
-        &environment,
-    )?;
+    let pid = posix_spawn(executable, &actions, &attributes, &arguments, &environment)?;
     Ok(pid.as_raw())
 }
 

@@ -47,6 +47,53 @@ pub(crate) fn cpus() -> u32 {
     count
 }
 
+/// The number of threads of this process; 0 where nobody can tell.
+pub(crate) fn count() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// The stack of [`run_fresh`]: what the first thread of a program usually has. Untouched pages cost nothing.
+const STACK: usize = 8 << 20;
+
+/// Runs `body` on a new thread and waits for its end. Not std's: a thread of that kind inherits where its maker's output is captured.
+/// Where no thread can be made, `body` runs here. It must not unwind.
+pub(crate) fn run_fresh<F: FnOnce() + Send>(body: F) {
+    let mut body = Some(body);
+    let mut thread = std::mem::MaybeUninit::<libc::pthread_t>::uninit();
+    let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    // SAFETY: the call fills the structure that it is given.
+    unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) };
+    // SAFETY: the attributes were initialised.
+    unsafe { libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK) };
+    let argument = (&raw mut body).cast();
+    // SAFETY: `call_once` gets the pointer to `body`, which lives until the thread was joined below.
+    let made = unsafe {
+        libc::pthread_create(
+            thread.as_mut_ptr(),
+            attributes.as_ptr(),
+            call_once::<F>,
+            argument,
+        )
+    };
+    if made == 0 {
+        // SAFETY: the thread was made, so its number was written.
+        let thread = unsafe { thread.assume_init() };
+        // SAFETY: nobody else joins it.
+        unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
+    } else if let Some(body) = body.take() {
+        body();
+    }
+}
+
+extern "C" fn call_once<F: FnOnce() + Send>(body: *mut libc::c_void) -> *mut libc::c_void {
+    // SAFETY: `run_fresh` passed a pointer to its variable and does not touch it until this thread has ended.
+    let body = unsafe { &mut *body.cast::<Option<F>>() };
+    if let Some(body) = body.take() {
+        body();
+    }
+    std::ptr::null_mut()
+}
+
 /// CPUs of the machine that are on line.
 pub(crate) fn online_cpus() -> usize {
     let online = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN);
