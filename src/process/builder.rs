@@ -6,9 +6,12 @@ use super::handle::Process;
 use super::method::{self, StartMethod};
 use super::run::{self, Run};
 use super::start::{Closure, Plan, Target};
+use super::surroundings::Change;
 use crate::error::Result;
 use crate::wire;
+use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
 
 /// Options of a process; from [`Process::builder`].
 #[must_use = "call `start` or `build`"]
@@ -92,6 +95,99 @@ impl ProcessBuilder {
     /// ```
     pub fn detach(mut self) -> Self {
         self.plan.detached = true;
+        self
+    }
+
+    /// The directory in which it runs. The default is this process's at the start. When the child cannot go there, it ends with exit
+    /// code 1 and a message, as for all these options.
+    ///
+    /// # Examples
+    /// ```
+    /// use multiproc::Process;
+    ///
+    /// let here = || assert_eq!(std::env::current_dir().unwrap().as_os_str(), "/");
+    /// assert_eq!(Process::builder(here, ()).cwd("/").start()?.join()?, 0);
+    /// # Ok::<(), multiproc::Error>(())
+    /// ```
+    pub fn cwd(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.plan.options.cwd = Some(directory.into());
+        self
+    }
+
+    /// Sets a variable of its environment. The default environment is this process's at the start.
+    ///
+    /// # Examples
+    /// ```
+    /// use multiproc::Process;
+    ///
+    /// let set = || assert_eq!(std::env::var("COLOUR").unwrap(), "red");
+    /// assert_eq!(Process::builder(set, ()).env("COLOUR", "red").start()?.join()?, 0);
+    /// # Ok::<(), multiproc::Error>(())
+    /// ```
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        let change = Change::Set(name.into(), value.into());
+        self.plan.options.env.push(change);
+        self
+    }
+
+    /// Takes a variable out of its environment.
+    pub fn env_remove(mut self, name: impl Into<OsString>) -> Self {
+        self.plan.options.env.push(Change::Remove(name.into()));
+        self
+    }
+
+    /// Takes all variables out of its environment, but those that are set afterwards.
+    pub fn env_clear(mut self) -> Self {
+        self.plan.options.env.push(Change::Clear);
+        self
+    }
+
+    /// Its file mode creation mask, as `0o022`.
+    pub fn umask(mut self, mask: u32) -> Self {
+        self.plan.options.umask = Some(mask);
+        self
+    }
+
+    /// Added to the niceness that this process has at the start. To be less nice takes rights.
+    pub fn nice(mut self, more: i32) -> Self {
+        self.plan.options.nice = Some(more);
+        self
+    }
+
+    /// The CPUs that it may run on, counted from 0.
+    ///
+    /// # Examples
+    /// ```
+    /// let one = || assert_eq!(multiproc::available_cpus(), 1);
+    /// assert_eq!(multiproc::Process::builder(one, ()).cpu_affinity([0]).start()?.join()?, 0);
+    /// # Ok::<(), multiproc::Error>(())
+    /// ```
+    pub fn cpu_affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
+        // A number that does not fit is as wrong as one that no machine has.
+        let cpus = cpus
+            .into_iter()
+            .map(|cpu| u32::try_from(cpu).unwrap_or(u32::MAX));
+        self.plan.options.cpus = Some(cpus.collect());
+        self
+    }
+
+    /// How many bytes of private memory it may have (`RLIMIT_DATA`): heap, stacks, writable data. An allocation beyond it fails, which
+    /// ends a Rust program with SIGABRT. The arena does not count; what a fork has copied does.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.plan.options.memory = Some(bytes);
+        self
+    }
+
+    /// How many seconds it may spend on CPUs (`RLIMIT_CPU`): SIGXCPU ends it then, and SIGKILL a second later if it handles that.
+    pub fn cpu_time_limit(mut self, seconds: u64) -> Self {
+        self.plan.options.cpu_seconds = Some(seconds);
+        self
+    }
+
+    /// In a process group of its own, the default, it does not hear the terminal's keys: Ctrl-C is for this process, which decides.
+    /// `false`: it is in this process's group.
+    pub fn new_process_group(mut self, own: bool) -> Self {
+        self.plan.options.parents_group = !own;
         self
     }
 

@@ -9,6 +9,7 @@ use super::panics::{self, Panic};
 use super::report;
 use super::server::Request;
 use super::start::{self, Closure};
+use super::surroundings::Surroundings;
 use crate::error::Result;
 use crate::shm::arena::Arena;
 use crate::shm::blocks::Block;
@@ -28,6 +29,7 @@ pub(super) struct Order {
     /// What is called; a copied closure is not told here.
     pub(super) task: Option<Task>,
     pub(super) detached: bool,
+    pub(super) surroundings: Surroundings,
 }
 
 /// What a child calls.
@@ -46,7 +48,7 @@ pub(super) fn live(control: OwnedFd, lifeline_end: BorrowedFd<'_>, request: Requ
     };
     start::register_tables();
     client::adopt(control);
-    exit::leave(obey(request.message, guard))
+    exit::leave(obey(request.message, guard, Where::Here))
 }
 
 /// Lives the life of a child that was forked from a process which may have threads.
@@ -64,15 +66,34 @@ pub(super) fn live_forked(
         process::exit_now(1);
     };
     member.note_start_time(process::getpid());
-    let mut code = 1;
-    thread::run_fresh(|| {
-        code = match body {
-            _ if !hooked => fail("a function registered by at_fork panicked"),
-            Body::Message(block) => obey(block, guard),
-            Body::Copied(order, closure) => run_copied(order, closure, guard),
-        };
-    });
+    let code = match body {
+        _ if !hooked => fail("a function registered by at_fork panicked"),
+        Body::Message(block) => obey(block, guard, Where::FreshThread),
+        Body::Copied(order, closure) => match become_ordered(order, guard) {
+            Ok(()) => Where::FreshThread.run(|| run_copied(closure)),
+            Err(text) => fail(&text),
+        },
+    };
     exit::leave(code)
+}
+
+/// Which thread runs the function.
+enum Where {
+    /// This one.
+    Here,
+    /// One that has none of the forking thread's variables.
+    FreshThread,
+}
+
+impl Where {
+    fn run(self, body: impl FnOnce() -> i32 + Send) -> i32 {
+        let mut code = 1;
+        match self {
+            Self::Here => code = body(),
+            Self::FreshThread => thread::run_fresh(|| code = body()),
+        }
+        code
+    }
 }
 
 /// Lives the life of a child that is this program started anew.
@@ -82,7 +103,7 @@ pub(super) fn live_spawned(lifeline_end: &OwnedFd, request: Request) -> ! {
     };
     request.member.note_start_time(process::getpid());
     start::register_tables();
-    exit::leave(obey(request.message, guard))
+    exit::leave(obey(request.message, guard, Where::Here))
 }
 
 /// Process group, lifeline, slot: what must be true before anything else runs.
@@ -95,10 +116,17 @@ fn settle_in(lifeline_end: BorrowedFd<'_>, member: Member) -> io::Result<OwnedFd
 }
 
 /// Reads the order in `block` and carries it out; the answer is the exit code.
-fn obey(block: Block, guard: OwnedFd) -> i32 {
-    match read_order(block) {
-        Ok((order, arguments)) => run(order, &arguments, block, guard),
-        Err(error) => fail(&error.to_string()),
+fn obey(block: Block, guard: OwnedFd, place: Where) -> i32 {
+    let (order, arguments) = match read_order(block) {
+        Ok(read) => read,
+        Err(error) => return fail(&error.to_string()),
+    };
+    if let Err(text) = become_ordered(&order, guard) {
+        return fail(&text);
+    }
+    match order.task {
+        Some(task) => place.run(|| run(task, &arguments, block)),
+        None => fail("an order without a function"),
     }
 }
 
@@ -119,34 +147,30 @@ fn discard(message: Block) {
     }
 }
 
-/// Becomes what the order says.
-fn become_ordered(order: &Order, guard: OwnedFd) {
+/// Becomes what the order says, and goes where it says. The error tells what was not possible.
+fn become_ordered(order: &Order, guard: OwnedFd) -> Result<(), String> {
     if !order.detached {
         client::keep_guard(guard);
     }
     current::become_child(order.identity.clone());
     exit::install_for_child();
     panics::install();
+    order.surroundings.enter()
 }
 
 /// Runs the function; the answer is the exit code.
-fn run(order: Order, arguments: &[u8], message: Block, guard: OwnedFd) -> i32 {
-    become_ordered(&order, guard);
-    let Some(Task { call, answers }) = order.task else {
-        return fail("an order without a function");
-    };
+fn run(task: Task, arguments: &[u8], message: Block) -> i32 {
     let mut decoded = || discard(message);
-    match panics::catch(false, || call.invoke(arguments, &mut decoded)) {
-        Ok(Ok(reply)) if answers => leave(|| report::leave_value(reply)),
+    match panics::catch(false, || task.call.invoke(arguments, &mut decoded)) {
+        Ok(Ok(reply)) if task.answers => leave(|| report::leave_value(reply)),
         Ok(Ok(_nothing)) => 0,
-        Ok(Err(error)) => fail(&format!("{}: {error}", call.name())),
+        Ok(Err(error)) => fail(&format!("{}: {error}", task.call.name())),
         Err(panic) => panicked(&panic),
     }
 }
 
 /// Runs the closure; the answer is the exit code.
-fn run_copied(order: &Order, closure: Closure, guard: OwnedFd) -> i32 {
-    become_ordered(order, guard);
+fn run_copied(closure: Closure) -> i32 {
     match panics::catch(false, || closure.run()) {
         Ok(None) => 0,
         Ok(Some(reply)) => leave(|| report::leave_value(reply?)),

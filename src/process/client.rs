@@ -1,10 +1,11 @@
 //! A member's side of the fork server: the connection, and the request for a child.
 
-use super::exec::{self, Newborn, PATIENCE, unavailable};
+use super::exec::{self, PATIENCE, unavailable};
 use super::hook::Errand;
 use super::running::Reaper;
 use super::server::{Answer, Request};
 use super::start::Started;
+use super::surroundings::{self, Known};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::member::Status;
 use crate::sys::atfork::Forkable;
@@ -25,15 +26,26 @@ pub(super) struct Connection {
     introduced: AtomicBool,
     /// The server, where it is our own child and must be reaped by us.
     server: Option<i32>,
+    /// Where the server is.
+    known: Known,
+    /// What the server may do, as far as is known.
+    rights: Option<u64>,
 }
 
 impl Connection {
-    fn new(socket: OwnedFd, server: Option<i32>) -> io::Result<Self> {
+    fn new(
+        socket: OwnedFd,
+        server: Option<i32>,
+        known: Known,
+        rights: Option<u64>,
+    ) -> io::Result<Self> {
         socket::give_up_after(socket.as_fd(), PATIENCE)?;
         Ok(Self {
             socket,
             introduced: AtomicBool::new(false),
             server,
+            known,
+            rights,
         })
     }
 
@@ -128,7 +140,11 @@ impl Forkable for CloseInChild {
 
 /// In a new child: the connection that the server made for it.
 pub(super) fn adopt(socket: OwnedFd) {
-    LINK.lock().connection = Connection::new(socket, None).ok().map(Arc::new);
+    let Some(baseline) = surroundings::baseline() else {
+        return;
+    };
+    let connection = Connection::new(socket, None, baseline.known, baseline.rights);
+    LINK.lock().connection = connection.ok().map(Arc::new);
 }
 
 /// In a new child: the guard that ends it with its parent. A detached one drops it.
@@ -142,7 +158,7 @@ pub(super) fn start(request: Request) -> Result<Started> {
     let connection = match link.connection.take() {
         Some(connection) if ask(&mut link, &connection, request)? => connection,
         _ => {
-            let connection = Arc::new(connect()?);
+            let connection = Arc::new(connect(surroundings::rights_now())?);
             if !ask(&mut link, &connection, request)? {
                 return unavailable("the fork server died as soon as it was started");
             }
@@ -203,11 +219,27 @@ fn ask(link: &mut Link, connection: &Connection, request: Request) -> Result<boo
     }
 }
 
+/// Sees to it that there is a server with these rights, and says where it is. One that began with other rights is left to the
+/// children that it has.
+pub(super) fn server(rights: Option<u64>) -> Result<Known> {
+    let mut link = LINK.lock();
+    let fits =
+        |known: &Connection| rights.is_none() || known.rights.is_none() || known.rights == rights;
+    if let Some(known) = link.connection.as_ref().filter(|known| fits(known)) {
+        return Ok(known.known);
+    }
+    let connection = Arc::new(connect(rights)?);
+    let known = connection.known;
+    link.connection = Some(connection);
+    Ok(known)
+}
+
 /// Starts a fork server.
-fn connect() -> Result<Connection> {
-    let Newborn { pid, socket } =
-        exec::start_anew(|hello, preload| Errand::Server { hello, preload })?;
-    Connection::new(socket, Some(pid)).map_err(|error| {
+fn connect(rights: Option<u64>) -> Result<Connection> {
+    let newborn = exec::start_anew(|hello, preload| Errand::Server { hello, preload })?;
+    let pid = newborn.pid;
+    let connection = Connection::new(newborn.socket, Some(pid), newborn.known, rights);
+    connection.map_err(|error| {
         exec::discard(pid);
         Error::os("a socket", error)
     })

@@ -9,7 +9,8 @@ use super::running::Reaper;
 use super::server::Request;
 use super::settings::SETTINGS;
 use super::start::Started;
-use super::{client, hook};
+use super::surroundings::Known;
+use super::{client, hook, surroundings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
 use crate::sys::clock::Deadline;
@@ -25,6 +26,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) struct Newborn {
     pub(super) pid: i32,
     pub(super) socket: OwnedFd,
+    /// What it tells of where it is, if it is a fork server.
+    pub(super) known: Known,
 }
 
 /// What a new process says first: that it has understood, which image it runs, and what went wrong.
@@ -41,6 +44,9 @@ impl Hello<'_> {
     pub(super) fn send(&self, socket: &OwnedFd) -> io::Result<()> {
         let mut bytes = self.number.to_ne_bytes().to_vec();
         bytes.extend(image::fingerprint().to_ne_bytes());
+        let known = surroundings::baseline().map_or(Known::default(), |baseline| baseline.known);
+        bytes.extend(known.variables.to_ne_bytes());
+        bytes.extend(known.limits.to_ne_bytes());
         bytes.extend(self.trouble.bytes().take(TROUBLE));
         socket::send(socket.as_fd(), &bytes, None)
     }
@@ -63,7 +69,11 @@ pub(super) fn start_anew(errand: impl FnOnce(u64, Option<Call>) -> Errand) -> Re
     .map_err(failed)?;
     drop(theirs);
     match heard(&ours, number) {
-        Ok(()) => Ok(Newborn { pid, socket: ours }),
+        Ok(known) => Ok(Newborn {
+            pid,
+            socket: ours,
+            known,
+        }),
         Err(error) => {
             discard(pid);
             Err(error)
@@ -85,23 +95,29 @@ fn refuse() -> Result<()> {
     Ok(())
 }
 
-/// Did the other side say the right thing?
-fn heard(socket: &OwnedFd, number: u64) -> Result<()> {
-    let mut bytes = [0; 16 + TROUBLE];
+const SILENT: &str = "this program, started anew, did not say hello; does a constructor of it end it, is this crate loaded as a plugin, \
+                      or is the executable that was set another program?";
+
+/// Did the other side say the right thing? The answer is what it tells of where it is.
+fn heard(socket: &OwnedFd, number: u64) -> Result<Known> {
+    let mut bytes = [0; 32 + TROUBLE];
     let packet = socket::recv_until(socket.as_fd(), &mut bytes, Deadline::after(PATIENCE));
     let said = &bytes[..packet.map_or(0, |packet| packet.length)];
-    let word = |at: usize| said.get(at..at + 8).and_then(|word| word.try_into().ok());
-    if word(0).map(u64::from_ne_bytes) != Some(number) {
-        return unavailable(
-            "this program, started anew, did not say hello; does a constructor of it end it, is this crate loaded as a plugin, or \
-             is the executable that was set another program?",
-        );
+    let word = |at: usize| {
+        let word = said.get(at..at + 8)?.try_into().ok()?;
+        Some(u64::from_ne_bytes(word))
+    };
+    let (Some(image), Some(variables), Some(limits)) = (word(8), word(16), word(24)) else {
+        return unavailable(SILENT);
+    };
+    if word(0) != Some(number) {
+        return unavailable(SILENT);
     }
-    if word(8).map(u64::from_ne_bytes) != Some(image::fingerprint()) {
+    if image != image::fingerprint() {
         return unavailable("the executable that was set is not this program");
     }
-    match String::from_utf8_lossy(&said[16..]) {
-        trouble if trouble.is_empty() => Ok(()),
+    match String::from_utf8_lossy(&said[32..]) {
+        trouble if trouble.is_empty() => Ok(Known { variables, limits }),
         trouble => unavailable(&trouble),
     }
 }
@@ -125,7 +141,7 @@ pub(super) fn discard(pid: i32) {
 /// Starts a child of this process that is this program anew.
 pub(super) fn start(request: Request) -> Result<Started> {
     let lifeline = client::lifeline()?;
-    let Newborn { pid, socket } = start_anew(|hello, _preload| Errand::Child { hello })?;
+    let Newborn { pid, socket, .. } = start_anew(|hello, _preload| Errand::Child { hello })?;
     let asked = socket::send(socket.as_fd(), &request.to_bytes(), Some(lifeline.as_fd()));
     // One that is dead already could not be asked: that is its story, not an error of the start.
     let asked = asked.or_else(|error| match error.kind() {

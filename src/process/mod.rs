@@ -37,6 +37,7 @@ mod server;
 mod settings;
 mod start;
 mod state;
+mod surroundings;
 
 pub use authkey::AuthKey;
 pub use builder::ProcessBuilder;

@@ -5,7 +5,7 @@
 
 use super::call::Call;
 use super::exec::Hello;
-use super::{child, current, panics};
+use super::{child, current, panics, surroundings};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::Block;
 use crate::shm::handle;
@@ -79,6 +79,7 @@ struct Server {
 fn begin(control: &OwnedFd, hello: u64, preload: Option<Call>) -> io::Result<bool> {
     let trouble = preload.and_then(|call| preloaded(call).err());
     let trouble = trouble.unwrap_or_default();
+    surroundings::note_baseline();
     let hello = Hello {
         number: hello,
         trouble: &trouble,

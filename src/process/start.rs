@@ -8,10 +8,11 @@ use super::direct::{self, Body};
 use super::method::{self, StartMethod};
 use super::running::{self, Reaper, Running};
 use super::server::Request;
-use super::{client, exit, hook, hooks, settings};
+use super::surroundings::{Options, Surroundings};
+use super::{client, exec, exit, hook, hooks, settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
-use crate::shm::blocks::{Block, Owner};
+use crate::shm::blocks::Owner;
 use crate::shm::message::Cargo;
 use crate::shm::{Member, member, message, settle};
 use crate::sys::atfork::{self, Forkable};
@@ -60,6 +61,7 @@ pub(super) struct Plan {
     target: Target,
     pub(super) method: Option<StartMethod>,
     pub(super) detached: bool,
+    pub(super) options: Options,
 }
 
 impl Plan {
@@ -68,6 +70,7 @@ impl Plan {
             target,
             method: None,
             detached: false,
+            options: Options::default(),
         }
     }
 
@@ -86,6 +89,7 @@ impl fmt::Debug for Plan {
         f.debug_struct("Plan")
             .field("method", &self.method())
             .field("detached", &self.detached)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }
@@ -97,6 +101,7 @@ pub(super) fn launch_plan(identity: &Identity, plan: Plan) -> Result<Arc<Running
         identity: identity.clone(),
         task: None,
         detached: plan.detached,
+        surroundings: Surroundings::now(method, &plan.options)?,
     };
     match plan.target {
         Target::Copied(_) if method != StartMethod::Fork => {
@@ -135,6 +140,7 @@ pub(crate) fn launch_service<F: Callable<A>, A: Arguments>(
             answers: false,
         }),
         detached: false,
+        surroundings: Surroundings::now(method, &Options::default())?,
     };
     launch(method, order, Work::Sent(bytes, cargo), lost)
 }
@@ -171,7 +177,7 @@ fn launch(
         member: parent,
     });
     let member = member::reserve()?;
-    let started = send(method, member, parent, &order, work);
+    let started = send(method, member, parent, &mut order, work);
     let (started, kept) = started.inspect_err(|_| {
         // It never ran, or nobody will ever ask for it.
         lost(member);
@@ -201,7 +207,7 @@ fn send(
     method: StartMethod,
     member: Member,
     parent: Member,
-    order: &Order,
+    order: &mut Order,
     work: Work,
 ) -> Result<(Started, Kept)> {
     let slot = member.slot(Arena::get()?).ok_or(ErrorKind::StaleHandle)?;
@@ -218,20 +224,26 @@ fn send(
         }
         Work::Sent(arguments, cargo) => (arguments, cargo),
     };
-    let (first, _no_handles) = wire::encode(order)?;
-    let bytes = [first.as_slice(), arguments.as_slice()].concat();
-    // The block is the child's from the start: whoever of the two dies, settling the child's slot frees it.
-    let message = message::store(&bytes, cargo, Owner::member(member.slot))?;
-    let started = by_method(method, member, message)?;
+    let store = |order: &Order| {
+        let (first, _no_handles) = wire::encode(order)?;
+        let bytes = [first.as_slice(), arguments.as_slice()].concat();
+        // The block is the child's from the start: whoever of the two dies, settling the child's slot frees it.
+        message::store(&bytes, cargo, Owner::member(member.slot))
+    };
+    let started = match method {
+        StartMethod::ForkServer => {
+            let known = client::server(order.surroundings.rights)?;
+            order.surroundings.complete(known);
+            let message = store(order)?;
+            client::start(Request { member, message })?
+        }
+        StartMethod::Fork => direct::start(member, Body::Message(store(order)?))?.0,
+        StartMethod::Spawn => {
+            let message = store(order)?;
+            exec::start(Request { member, message })?
+        }
+    };
     Ok((started, None))
-}
-
-fn by_method(method: StartMethod, member: Member, message: Block) -> Result<Started> {
-    match method {
-        StartMethod::ForkServer => client::start(Request { member, message }),
-        StartMethod::Fork => Ok(direct::start(member, Body::Message(message))?.0),
-        StartMethod::Spawn => super::exec::start(Request { member, message }),
-    }
 }
 
 /// Once in the life of a process image: what a fork must do to the tables of this room; and the exit handler.

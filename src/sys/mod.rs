@@ -9,11 +9,13 @@
 pub(crate) mod atfork;
 pub(crate) mod atomic;
 pub(crate) mod clock;
+pub(crate) mod environment;
 pub(crate) mod event;
 pub(crate) mod exit;
 pub(crate) mod futex;
 pub(crate) mod image;
 pub(crate) mod lifeline;
+pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod pidfd;
 pub(crate) mod private;

@@ -4,6 +4,7 @@
 
 use crate::runner::{RemoteGate, wait_for_exit};
 use multiproc::{Arguments, Callable, Process};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{ForkResult, Pid, fork};
 use serde::{Deserialize, Serialize};
@@ -165,6 +166,12 @@ pub(crate) fn close_everything() {
     unsafe {
         nix::libc::syscall(nix::libc::SYS_close_range, 3, u32::MAX, 0)
     };
+}
+
+/// Children have their parent's limits: one whose parent has made room for few descriptors makes room for more.
+pub(crate) fn raise_descriptors() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
 }
 
 /// Says that it is there, and waits until it may go on.

@@ -55,6 +55,7 @@ pub(crate) fn kind<T>(result: Result<T>) -> ErrorKind {
 
 /// A task that says that it runs, and then waits.
 pub(crate) fn hold(runs: RemoteGate, go: RemoteGate) -> u32 {
+    crate::kit::raise_descriptors();
     runs.open(1);
     go.wait();
     std::process::id()

@@ -183,6 +183,7 @@ fn taken_by_one_that_cannot_be_held() {
     let log = Queue::new().unwrap();
     let go = Gate::new();
     let work = |log: Queue<u32>, go: RemoteGate| {
+        crate::kit::raise_descriptors();
         log.put(std::process::id()).unwrap();
         go.wait();
         log.len()
