@@ -56,8 +56,9 @@ pub use pool::{AsyncResult, Pool, PoolBuilder, PoolStats};
 pub use process::{
     Arguments, AuthKey, Callable, Context, CurrentProcess, JoinHandle, ParentProcess, Process,
     ProcessBuilder, ProcessState, Run, StartMethod, active_children, all_start_methods, at_exit,
-    at_fork, available_cpus, cpu_count, current_process, force_start_method, fork, init, os,
-    parent_process, set_executable, set_forkserver_preload, set_start_method, spawn, start_method,
+    at_fork, available_cpus, cpu_count, current_process, force_start_method, fork, init,
+    log_to_stderr, os, parent_process, set_executable, set_forkserver_preload, set_spare_children,
+    set_start_method, spawn, start_method,
 };
 pub use sync::{AcquireError, LockGuard, OwnerDied, TryAcquireError};
 

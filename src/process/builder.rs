@@ -3,6 +3,7 @@
 use super::call::{self, Arguments, Callable};
 use super::current::{self, Identity};
 use super::handle::Process;
+use super::logging;
 use super::method::{self, StartMethod};
 use super::run::{self, Run};
 use super::start::{Closure, Plan, Target};
@@ -233,6 +234,7 @@ pub(super) fn new_identity(kind: &str, name: Option<String>, daemon: Option<bool
         path,
         authkey: own.authkey.clone(),
         method: method::chosen(),
+        log_level: logging::level(),
         parent: None,
     }
 }

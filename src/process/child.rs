@@ -48,7 +48,13 @@ pub(super) fn live(control: OwnedFd, lifeline_end: BorrowedFd<'_>, request: Requ
     };
     start::register_tables();
     client::adopt(control);
-    exit::leave(obey(request.message, guard, Where::Here))
+    let message = if request.is_spare() {
+        panics::install();
+        request.member.await_order()
+    } else {
+        request.message
+    };
+    exit::leave(obey(message, guard, Where::Here))
 }
 
 /// Lives the life of a child that was forked from a process which may have threads.

@@ -1,6 +1,7 @@
 //! Who this process is, in Python's words.
 
 use super::authkey::AuthKey;
+use super::logging;
 use super::method::{self, StartMethod};
 use crate::shm::Member;
 use crate::sys::atfork::generation;
@@ -19,6 +20,8 @@ pub(super) struct Identity {
     pub(super) authkey: AuthKey,
     /// The start method that its parent had chosen.
     pub(super) method: Option<StartMethod>,
+    /// The level up to which its parent logs to standard error by our logger.
+    pub(super) log_level: Option<u8>,
     /// Noted at the start.
     pub(super) parent: Option<Parent>,
 }
@@ -45,6 +48,9 @@ pub(super) static OWN: Private<Own> = Private::new(Own {
 /// This process is what its parent says.
 pub(super) fn become_child(identity: Identity) {
     method::force_start_method(identity.method);
+    if let Some(level) = identity.log_level {
+        logging::inherit(level);
+    }
     OWN.lock().identity = Some(Arc::new(identity));
 }
 
@@ -65,11 +71,11 @@ pub(super) fn is_child() -> bool {
 }
 
 pub(super) fn identity() -> Arc<Identity> {
-    let mut own = OWN.lock();
-    Arc::clone(
-        own.identity
-            .get_or_insert_with(|| Arc::new(nobodys_child())),
-    )
+    if let Some(known) = &OWN.lock().identity {
+        return Arc::clone(known);
+    }
+    let nobodys = Arc::new(nobodys_child());
+    Arc::clone(OWN.lock().identity.get_or_insert(nobodys))
 }
 
 /// The first process of a family; or one that was forked behind our back, and has no name that a parent gave it.
@@ -86,6 +92,7 @@ fn nobodys_child() -> Identity {
         path: Vec::new(),
         authkey: AuthKey::random(),
         method: None,
+        log_level: None,
         parent: None,
     }
 }

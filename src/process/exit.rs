@@ -2,6 +2,7 @@
 
 use super::hooks;
 use super::running::{self, Running};
+use super::spares;
 use crate::shm::member::{self, Status};
 use crate::sys::atomic::{AtomicBool, AtomicU32, SeqCst};
 use crate::sys::clock::Deadline;
@@ -68,6 +69,7 @@ pub(crate) fn is_ending() -> bool {
 /// Terminates daemons, then joins the others for as long as they take.
 fn end_children() {
     ENDING.store(true, SeqCst);
+    spares::discard_all_but(0);
     let mut children = running::children();
     children.retain(|child| !child.detached);
     let (daemons, others): (Vec<Arc<Running>>, Vec<_>) = children

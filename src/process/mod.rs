@@ -17,6 +17,7 @@ mod builder;
 mod call;
 mod child;
 mod client;
+mod connection;
 mod context;
 mod current;
 mod direct;
@@ -26,6 +27,7 @@ mod handle;
 mod hook;
 mod hooks;
 mod join_handle;
+mod logging;
 mod method;
 pub mod os;
 mod panics;
@@ -35,6 +37,7 @@ mod run;
 mod running;
 mod server;
 mod settings;
+mod spares;
 mod start;
 mod state;
 mod surroundings;
@@ -48,12 +51,14 @@ pub use handle::Process;
 pub use hook::init;
 pub use hooks::{at_exit, at_fork};
 pub use join_handle::{JoinHandle, fork, spawn};
+pub use logging::log_to_stderr;
 pub use method::{
     StartMethod, all_start_methods, force_start_method, set_start_method, start_method,
 };
 pub use relatives::{ParentProcess, active_children, available_cpus, cpu_count, parent_process};
 pub use run::Run;
 pub use settings::{set_executable, set_forkserver_preload};
+pub use spares::set_spare_children;
 pub use state::ProcessState;
 
 pub(crate) use call::{Call, Reply, each, task};

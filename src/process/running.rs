@@ -1,6 +1,6 @@
 //! A child that was started, seen from the process that started it: waiting for its end, and learning how it ended.
 
-use super::client::Connection;
+use super::connection::Connection;
 use super::current::Identity;
 use super::method::StartMethod;
 use super::report::{self, Report, Value};
@@ -10,7 +10,7 @@ use crate::shm::{Member, settle};
 use crate::sys::atfork::Forkable;
 use crate::sys::clock::Deadline;
 use crate::sys::private::Private;
-use crate::sys::{atfork, pidfd, process};
+use crate::sys::{atfork, descriptor, pidfd, process};
 use std::any::Any;
 use std::fmt;
 use std::os::fd::BorrowedFd;
@@ -42,7 +42,7 @@ pub(crate) struct Running {
     pub(super) detached: bool,
     pub(crate) pid: i32,
     pub(crate) member: Member,
-    pub(super) pidfd: pidfd::Shared,
+    pub(super) pidfd: descriptor::Shared,
     pub(super) reaper: Reaper,
     /// The fork that this process came from: a child of ours copies handles that are not its own.
     pub(super) forked: u32,

@@ -30,6 +30,16 @@ pub(super) struct Request {
 impl Request {
     pub(super) const SIZE: usize = 12;
 
+    /// A request for a child that will be told later what to do.
+    pub(super) fn spare(member: Member) -> Self {
+        let message = Block(u32::MAX);
+        Self { member, message }
+    }
+
+    pub(super) fn is_spare(self) -> bool {
+        self.message == Block(u32::MAX)
+    }
+
     pub(super) fn to_bytes(self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
         let words = [self.member.slot, self.member.generation, self.message.0];

@@ -12,6 +12,8 @@ pub(super) struct Settings {
     executable: Option<PathBuf>,
     /// What the fork server calls before it serves.
     pub(super) preload: Option<Call>,
+    /// How many idle children are kept ready.
+    pub(super) spares: usize,
 }
 
 impl Settings {
@@ -25,6 +27,7 @@ impl Settings {
 pub(super) static SETTINGS: Kept<Settings> = Kept::new(Settings {
     executable: None,
     preload: None,
+    spares: 0,
 });
 
 /// Chooses the file that is run as fork server and for children of [`StartMethod::Spawn`](crate::StartMethod::Spawn): this program, at

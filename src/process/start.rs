@@ -8,6 +8,7 @@ use super::direct::{self, Body};
 use super::method::{self, StartMethod};
 use super::running::{self, Reaper, Running};
 use super::server::Request;
+use super::spares::{self, Spare};
 use super::surroundings::{Options, Surroundings};
 use super::{client, exec, exit, hook, hooks, settings};
 use crate::error::{Error, ErrorKind, Result};
@@ -17,7 +18,7 @@ use crate::shm::message::Cargo;
 use crate::shm::{Member, member, message, settle};
 use crate::sys::atfork::{self, Forkable};
 use crate::sys::atomic::{AtomicBool, Release, SeqCst};
-use crate::sys::pidfd;
+use crate::sys::descriptor;
 use crate::sys::private::Private;
 use crate::wire::{self, Bytes};
 use std::any::Any;
@@ -176,28 +177,62 @@ fn launch(
         pid: std::process::id().cast_signed(),
         member: parent,
     });
-    let member = member::reserve()?;
-    let started = send(method, member, parent, &mut order, work);
+    let spare = match method {
+        StartMethod::ForkServer => spares::take(order.surroundings.rights),
+        StartMethod::Fork | StartMethod::Spawn => None,
+    };
+    let (waits, member) = match &spare {
+        Some(spare) => (true, spare.member),
+        None => (false, reserve_child(parent)?),
+    };
+    let started = send(method, member, spare, &mut order, work);
     let (started, kept) = started.inspect_err(|_| {
         // It never ran, or nobody will ever ask for it.
         lost(member);
+        if waits {
+            member.end();
+        }
         settle::abandon(member);
     })?;
-    let running = Arc::new(Running {
+    let running = running_child(method, order, member, started, kept);
+    running::add(&running);
+    if method == StartMethod::ForkServer {
+        spares::refill(parent);
+    }
+    Ok(running)
+}
+
+fn running_child(
+    method: StartMethod,
+    order: Order,
+    member: Member,
+    started: Started,
+    kept: Kept,
+) -> Arc<Running> {
+    Arc::new(Running {
         identity: order.identity,
         method,
         detached: order.detached,
         pid: started.pid,
         member,
-        pidfd: pidfd::Shared::new(started.pidfd),
+        pidfd: descriptor::Shared::new(started.pidfd),
         reaper: started.reaper,
         forked: atfork::generation(),
         ended: Private::new(None),
         value: Private::new(None),
         kept: Private::new(kept),
-    });
-    running::add(&running);
-    Ok(running)
+    })
+}
+
+/// A place for a child of this process.
+pub(super) fn reserve_child(parent: Member) -> Result<Member> {
+    let member = member::reserve()?;
+    let slot = member.slot(Arena::get()?).ok_or(ErrorKind::StaleHandle)?;
+    slot.parent.store(
+        u64::from(parent.generation) << 32 | u64::from(parent.slot + 1),
+        Release,
+    );
+    Ok(member)
 }
 
 /// What stays with the parent until the child has ended.
@@ -206,15 +241,10 @@ type Kept = Option<Box<dyn Any + Send>>;
 fn send(
     method: StartMethod,
     member: Member,
-    parent: Member,
+    spare: Option<Spare>,
     order: &mut Order,
     work: Work,
 ) -> Result<(Started, Kept)> {
-    let slot = member.slot(Arena::get()?).ok_or(ErrorKind::StaleHandle)?;
-    slot.parent.store(
-        u64::from(parent.generation) << 32 | u64::from(parent.slot + 1),
-        Release,
-    );
     let (arguments, cargo) = match work {
         Work::Copied(closure) => {
             let (started, closure) = direct::start(member, Body::Copied(order, closure))?;
@@ -230,6 +260,16 @@ fn send(
         // The block is the child's from the start: whoever of the two dies, settling the child's slot frees it.
         message::store(&bytes, cargo, Owner::member(member.slot))
     };
+    if let Some(spare) = spare {
+        order.surroundings.complete(spare.connection.known);
+        member.give_order(store(order)?)?;
+        let started = Started {
+            pid: spare.pid,
+            pidfd: spare.pidfd,
+            reaper: Reaper::Server(spare.connection),
+        };
+        return Ok((started, None));
+    }
     let started = match method {
         StartMethod::ForkServer => {
             let known = client::server(order.surroundings.rights)?;
@@ -247,7 +287,7 @@ fn send(
 }
 
 /// Once in the life of a process image: what a fork must do to the tables of this room; and the exit handler.
-fn prepare() -> Result<Member> {
+pub(super) fn prepare() -> Result<Member> {
     hook::keep();
     let own = member::own()?;
     register_tables();

@@ -84,7 +84,8 @@ pub(crate) struct Slot {
     pub(crate) freeing: AtomicU32,
     /// [`OWNS_BLOCKS`]. Written by itself, and by its parent before it runs.
     pub(crate) flags: AtomicU32,
-    _reserved: AtomicU32,
+    /// The block with the order of a spare child, as unit + 1. Written by its parent; it sleeps here until then.
+    pub(crate) order: AtomicU32,
     /// The member that asked for it: slot + 1 and generation, 0 for none. Written by that one.
     pub(crate) parent: AtomicU64,
     /// Offsets of the words that its threads sleep on, 0 for none.

@@ -7,6 +7,7 @@
 //! Nothing here is cached across a fork: in the child of any fork this process has no identity until it claims one.
 
 use super::arena::Arena;
+use super::blocks::Block;
 use super::layout::Slot;
 use super::lease::{self, low_half};
 use crate::error::{Error, ErrorKind, Result};
@@ -17,6 +18,7 @@ use crate::sys::private::Private;
 use crate::sys::{futex, pidfd, process, thread};
 use std::cell::Cell;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 /// A place in the table of members, at one time of its use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -213,6 +215,7 @@ fn try_reserve(arena: &Arena, number: u32) -> Option<Member> {
         .ok()?;
     slot.start_time.store(0, Relaxed);
     slot.noted.store(0, Relaxed);
+    slot.order.store(0, Relaxed);
     // A stranger has none, and must not be left to the parent of whoever was here before.
     slot.parent.store(0, Release);
     slot.status
@@ -294,6 +297,30 @@ impl Member {
         }
     }
 
+    /// Tells a spare child what to do.
+    pub(crate) fn give_order(self, block: Block) -> Result<()> {
+        let slot = self.slot(Arena::get()?).ok_or(ErrorKind::StaleHandle)?;
+        slot.order.store(block.0 + 1, Release);
+        futex::wake(&slot.order, 1, futex::Scope::Shared);
+        Ok(())
+    }
+
+    /// As a spare child: waits until it is told what to do. If its parent dies instead, the kernel ends it.
+    pub(crate) fn await_order(self) -> Block {
+        let slot = Arena::existing().and_then(|arena| arena.slot(self.slot));
+        loop {
+            if let Some(block) = slot.and_then(|slot| slot.order.load(Acquire).checked_sub(1)) {
+                return Block(block);
+            }
+            let hour = Duration::from_secs(3600);
+            match slot {
+                Some(slot) => futex::wait(&slot.order, 0, hour, futex::Scope::Shared),
+                // A place that there is not: nobody could say anything. What comes of it is an error.
+                None => return Block(u32::MAX),
+            }
+        }
+    }
+
     /// How the process ended, as far as anybody has said.
     pub(crate) fn status(self) -> Option<Status> {
         let slot = Arena::existing()?.slot(self.slot)?;
@@ -324,7 +351,7 @@ impl Member {
     }
 
     /// Sleeps until the status may have changed from `Running`.
-    pub(crate) fn sleep_on_status(self, timeout: std::time::Duration) {
+    pub(crate) fn sleep_on_status(self, timeout: Duration) {
         let Some(slot) = Arena::existing().and_then(|arena| arena.slot(self.slot)) else {
             return;
         };

@@ -9,6 +9,7 @@
 pub(crate) mod atfork;
 pub(crate) mod atomic;
 pub(crate) mod clock;
+pub(crate) mod descriptor;
 pub(crate) mod environment;
 pub(crate) mod event;
 pub(crate) mod exit;

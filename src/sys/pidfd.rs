@@ -4,13 +4,12 @@
 //! # Safety
 //! Each call passes numbers and one borrowed descriptor; a new descriptor is owned at once.
 
-use super::atomic::{AtomicI32, Relaxed};
 use super::clock::Deadline;
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 /// A descriptor for a child of this process. Where it has ended already and nobody can be asked about it any more, one that is
 /// as readable as that of an ended process.
@@ -31,38 +30,6 @@ pub(crate) fn open(pid: i32) -> io::Result<OwnedFd> {
     let fd = i32::try_from(Errno::result(fd)?).map_err(|_| io::ErrorKind::InvalidData)?;
     // SAFETY: the kernel has just made this descriptor for us, nobody else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// A descriptor for a child, which a forked process can close in all copies of its owner.
-#[derive(Debug)]
-pub(crate) struct Shared(AtomicI32);
-
-impl Shared {
-    pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self(AtomicI32::new(fd.into_raw_fd()))
-    }
-
-    /// The descriptor; `None` in a forked process, which closed it.
-    pub(crate) fn as_fd(&self) -> Option<BorrowedFd<'_>> {
-        let fd = self.0.load(Relaxed);
-        // SAFETY: the number is ours until `close`, which is called where no other thread is and no borrow is used any more.
-        (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
-    }
-
-    /// In a forked process, before anything else runs: it is the parent's.
-    pub(crate) fn close(&self) {
-        let fd = self.0.swap(-1, Relaxed);
-        if fd >= 0 {
-            // SAFETY: the number was ours and is forgotten, so it is closed once.
-            drop(unsafe { OwnedFd::from_raw_fd(fd) });
-        }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.close();
-    }
 }
 
 /// Sends `signal`; a process that has ended and was reaped answers `ESRCH`.

@@ -136,6 +136,12 @@ pub(crate) fn poll_until(fds: &mut [PollFd<'_>], deadline: Deadline) -> io::Resu
     }
 }
 
+/// Is there something to receive, or has the other side gone?
+pub(crate) fn is_readable(socket: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(socket, PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO) != Ok(0)
+}
+
 /// Has the other side gone?
 pub(crate) fn hung_up(socket: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(socket.as_fd(), PollFlags::empty())];
