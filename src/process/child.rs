@@ -1,6 +1,6 @@
 //! The life of a child, from its first instruction to `_exit`. It never returns into the frames of whoever forked it.
 
-use super::call::Call;
+use super::call::{self, Call};
 use super::client;
 use super::current::{self, Identity};
 use super::direct::Body;
@@ -13,10 +13,11 @@ use super::surroundings::Surroundings;
 use crate::error::Result;
 use crate::shm::arena::Arena;
 use crate::shm::blocks::Block;
+use crate::shm::message::Cargo;
 use crate::shm::{Member, member, message};
 use crate::sys::signal::AllBlocked;
 use crate::sys::{lifeline, process, signal, spawn, thread};
-use crate::wire;
+use crate::wire::{self, Bytes};
 use nix::unistd::{Pid, setpgid};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -48,12 +49,10 @@ pub(super) fn live(control: OwnedFd, lifeline_end: BorrowedFd<'_>, request: Requ
     };
     start::register_tables();
     client::adopt(control);
-    let message = if request.is_spare() {
-        panics::install();
-        request.member.await_order()
-    } else {
-        request.message
-    };
+    if !request.member.has_order() {
+        rehearse(request.member);
+    }
+    let message = request.member.await_order();
     exit::leave(obey(message, guard, Where::Here))
 }
 
@@ -83,6 +82,34 @@ pub(super) fn live_forked(
     exit::leave(code)
 }
 
+/// While there is no order yet: does once what an order will ask for, so that the memory which that touches is there.
+fn rehearse(member: Member) {
+    panics::install();
+    let order = Order {
+        identity: Identity::clone(&current::identity()),
+        task: Some(Task {
+            call: call::target::<_, ()>(|| ()),
+            answers: false,
+        }),
+        detached: false,
+        surroundings: Surroundings::default(),
+    };
+    let read = start::store(member, &order, &Bytes::new(), Cargo::default()).and_then(|block| {
+        let read = read_order(block);
+        discard(block);
+        read
+    });
+    if let Ok((
+        Order {
+            task: Some(task), ..
+        },
+        arguments,
+    )) = read
+    {
+        let _nothing = panics::catch(false, || task.call.invoke(&arguments, &mut || ()));
+    }
+}
+
 /// Which thread runs the function.
 enum Where {
     /// This one.
@@ -109,7 +136,7 @@ pub(super) fn live_spawned(lifeline_end: &OwnedFd, request: Request) -> ! {
     };
     request.member.note_start_time(process::getpid());
     start::register_tables();
-    exit::leave(obey(request.message, guard, Where::Here))
+    exit::leave(obey(request.member.await_order(), guard, Where::Here))
 }
 
 /// Process group, lifeline, slot: what must be true before anything else runs.

@@ -3,13 +3,14 @@
 use super::connection::{Answered, Connection};
 use super::running::Reaper;
 use super::server::Request;
-use super::spares::Spares;
-use super::start::Started;
-use super::surroundings::{self, Known};
+use super::spares::{self, Spare, Spares};
+use super::start::{self, Started};
+use super::surroundings;
 use crate::error::{Error, Result};
 use crate::shm::member::Status;
+use crate::shm::{Member, settle};
 use crate::sys::atfork::Forkable;
-use crate::sys::private::Private;
+use crate::sys::private::{Private, PrivateGuard};
 use crate::sys::{lifeline, process};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -50,16 +51,15 @@ impl Link {
 
     /// A connection on which the request was sent.
     fn ask(&mut self, request: Request) -> Result<Arc<Connection>> {
-        let lifeline = self.watched()?;
         if let Some(connection) = self.connection.take()
-            && connection.ask(request, &lifeline)?
+            && connection.ask(request, &*self.watched()?)?
         {
             return Ok(connection);
         }
         // With the server, its answers have gone.
         self.spares.lose();
         let connection = Arc::new(Connection::to_new_server(surroundings::rights_now())?);
-        if connection.ask(request, &lifeline)? {
+        if connection.ask(request, &*self.watched()?)? {
             return Ok(connection);
         }
         super::exec::unavailable("the fork server died as soon as it was started")
@@ -117,19 +117,113 @@ pub(super) fn keep_guard(guard: OwnedFd) {
     LINK.lock().guard = Some(guard);
 }
 
-/// Sees to it that there is a server with these rights, and says where it is. One that began with other rights is left to the
-/// children that it has.
-pub(super) fn server(rights: Option<u64>) -> Result<Known> {
+/// A child of the fork server that has no order yet.
+#[derive(Debug)]
+pub(super) enum Begun {
+    /// It waits.
+    Spare(Spare),
+    /// It was asked for. Nobody else asks or hears meanwhile.
+    Coming(Coming),
+}
+
+/// A child that the server is about to fork.
+#[derive(Debug)]
+pub(super) struct Coming {
+    member: Member,
+    connection: Arc<Connection>,
+    link: PrivateGuard<'static, Link>,
+}
+
+/// Begins a start: what the child has to do is prepared while it comes.
+pub(super) fn begin(parent: Member) -> Result<Begun> {
     let mut link = LINK.lock();
-    let fitting = link.connection.as_ref().filter(|known| known.fits(rights));
-    if let Some(connection) = fitting {
-        return Ok(connection.known);
+    if let Some(spare) = spares::take(&mut link) {
+        return Ok(Begun::Spare(spare));
     }
-    link.spares.lose();
-    let connection = Arc::new(Connection::to_new_server(rights)?);
-    let known = connection.known;
-    link.connection = Some(connection);
-    Ok(known)
+    let member = start::reserve_child(parent)?;
+    let asked = link.ask(Request { member });
+    let connection = asked.inspect_err(|_| settle::abandon(member))?;
+    Ok(Begun::Coming(Coming {
+        member,
+        connection,
+        link,
+    }))
+}
+
+impl Begun {
+    pub(super) fn member(&self) -> Member {
+        match self {
+            Self::Spare(spare) => spare.member,
+            Self::Coming(coming) => coming.member,
+        }
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        match self {
+            Self::Spare(spare) => &spare.connection,
+            Self::Coming(coming) => &coming.connection,
+        }
+    }
+
+    /// It has its order. An error says that it cannot be held: then it must be given up.
+    pub(super) fn finish(self) -> Result<Started> {
+        match self {
+            Self::Spare(spare) => Ok(Started {
+                pid: spare.pid,
+                pidfd: spare.pidfd,
+                reaper: Reaper::Server(spare.connection),
+            }),
+            Self::Coming(coming) => coming.hear(),
+        }
+    }
+}
+
+impl Coming {
+    fn hear(mut self) -> Result<Started> {
+        // Those that were asked for before are answered before. With an answer that does not come the connection is dropped: it must
+        // not be taken for the next one's.
+        let answered = self
+            .link
+            .spares
+            .hear_all(&self.connection)
+            .and_then(|()| self.connection.answer())
+            .inspect_err(|_| self.link.spares.lose())?;
+        self.link.connection = Some(Arc::clone(&self.connection));
+        match answered {
+            Answered::Started(pid, pidfd) => Ok(Started {
+                pid,
+                pidfd,
+                reaper: Reaper::Server(self.connection),
+            }),
+            Answered::Unheld(pid) => {
+                end_unheld(&self.connection, self.member, pid);
+                let full = io::Error::from_raw_os_error(nix::libc::EMFILE);
+                Err(Error::os("take the descriptor of a process", full))
+            }
+            Answered::Failed(error) => Err(Error::os("fork", error)),
+        }
+    }
+}
+
+/// A child runs that nobody could ever join.
+fn end_unheld(connection: &Connection, member: Member, pid: i32) {
+    let _gone = process::send_signal(pid, nix::libc::SIGKILL);
+    while member.status() == Some(Status::Running) && !connection.is_gone() {
+        member.sleep_on_status(Duration::from_millis(50));
+    }
+}
+
+/// Starts a server, where there is none with these rights. One that began with others is left to the children that it has, and its
+/// spare children are ended.
+pub(super) fn renew(rights: Option<u64>) -> Result<()> {
+    let mut link = LINK.lock();
+    let fitting = link.connection.as_ref();
+    if fitting.is_some_and(|connection| connection.fits(rights)) {
+        return Ok(());
+    }
+    spares::discard(&mut link);
+    link.connection = Some(Arc::new(Connection::to_new_server(rights)?));
+    Ok(())
 }
 
 /// Does this process have a fork server?
@@ -137,39 +231,4 @@ pub(super) fn is_connected() -> bool {
     let link = LINK.lock();
     let connection = link.connection.as_ref();
     connection.is_some_and(|connection| !connection.is_gone())
-}
-
-/// Asks for a child. An answer that does not come is an error: nobody knows whether the child runs, so it is not asked again.
-pub(super) fn start(request: Request) -> Result<Started> {
-    let mut link = LINK.lock();
-    // An answer that does not come now must not be taken for the next one's: the connection is kept only with it.
-    let connection = link.ask(request)?;
-    // Those that were asked for before are answered before.
-    let answered = link
-        .spares
-        .hear_all(&connection)
-        .and_then(|()| connection.answer())
-        .inspect_err(|_| link.spares.lose())?;
-    link.connection = Some(Arc::clone(&connection));
-    match answered {
-        Answered::Started(pid, pidfd) => Ok(Started {
-            pid,
-            pidfd,
-            reaper: Reaper::Server(connection),
-        }),
-        Answered::Unheld(pid) => {
-            end_unheld(&connection, request, pid);
-            let full = io::Error::from_raw_os_error(nix::libc::EMFILE);
-            Err(Error::os("take the descriptor of a process", full))
-        }
-        Answered::Failed(error) => Err(Error::os("fork", error)),
-    }
-}
-
-/// A child runs that nobody could ever join.
-fn end_unheld(connection: &Connection, request: Request, pid: i32) {
-    let _gone = process::send_signal(pid, nix::libc::SIGKILL);
-    while request.member.status() == Some(Status::Running) && !connection.is_gone() {
-        request.member.sleep_on_status(Duration::from_millis(50));
-    }
 }

@@ -7,7 +7,6 @@ use super::call::Call;
 use super::exec::Hello;
 use super::{child, current, panics, surroundings};
 use crate::shm::arena::Arena;
-use crate::shm::blocks::Block;
 use crate::shm::handle;
 use crate::shm::member::{Member, Status};
 use crate::shm::settle;
@@ -20,45 +19,27 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// A request to start a child.
+/// A request to start a child; its order comes through its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) member: Member,
-    pub(super) message: Block,
 }
 
 impl Request {
-    pub(super) const SIZE: usize = 12;
-
-    /// A request for a child that will be told later what to do.
-    pub(super) fn spare(member: Member) -> Self {
-        let message = Block(u32::MAX);
-        Self { member, message }
-    }
-
-    pub(super) fn is_spare(self) -> bool {
-        self.message == Block(u32::MAX)
-    }
+    pub(super) const SIZE: usize = 8;
 
     pub(super) fn to_bytes(self) -> [u8; Self::SIZE] {
-        let mut bytes = [0; Self::SIZE];
-        let words = [self.member.slot, self.member.generation, self.message.0];
-        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
-            place.copy_from_slice(&word.to_ne_bytes());
-        }
-        bytes
+        let Member { slot, generation } = self.member;
+        (u64::from(generation) << 32 | u64::from(slot)).to_ne_bytes()
     }
 
     pub(super) fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
-        let mut words = [0; 3];
-        for (word, place) in words.iter_mut().zip(bytes.chunks_exact(4)) {
-            *word = u32::from_ne_bytes([place[0], place[1], place[2], place[3]]);
-        }
-        let [slot, generation, message] = words;
-        Self {
-            member: Member { slot, generation },
-            message: Block(message),
-        }
+        let word = u64::from_ne_bytes(bytes);
+        let member = Member {
+            slot: (word & 0xffff_ffff) as u32,
+            generation: (word >> 32) as u32,
+        };
+        Self { member }
     }
 }
 

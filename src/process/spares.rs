@@ -104,21 +104,26 @@ fn give_up(member: Member) {
     settle::abandon(member);
 }
 
-/// A spare child whose server has these rights, if there is one, or will be at once.
-pub(super) fn take(rights: Option<u64>) -> Option<Spare> {
-    let mut link = LINK.lock();
+/// A spare child, if there is one or will be at once. It is roused: an order is to come.
+pub(super) fn take(link: &mut Link) -> Option<Spare> {
     loop {
-        if link.spares.ready.is_empty() {
-            hear_next(&mut link)?;
+        let Some(spare) = link.spares.ready.pop_front() else {
+            hear_next(link)?;
             continue;
-        }
-        let spare = link.spares.ready.pop_front()?;
-        if spare.is_dead() || !spare.connection.fits(rights) {
-            spare.discard();
-        } else {
+        };
+        if !spare.is_dead() {
+            spare.member.rouse();
             return Some(spare);
         }
+        spare.discard();
     }
+}
+
+/// Ends all of them: their server does not fit any more.
+pub(super) fn discard(link: &mut Link) {
+    while hear_next(link).is_some() {}
+    link.spares.lose();
+    link.spares.ready.drain(..).for_each(Spare::discard);
 }
 
 /// Waits for the next answer; `None` when none is to come.
@@ -156,7 +161,7 @@ fn ask_for(link: &mut Link, wanted: usize, parent: Member) -> Result<()> {
     let lifeline = link.watched()?;
     while link.spares.ready.len() + link.spares.asked.len() < wanted {
         let member = start::reserve_child(parent)?;
-        let asked = connection.ask(Request::spare(member), &lifeline);
+        let asked = connection.ask(Request { member }, &lifeline);
         if matches!(asked, Ok(true)) {
             link.spares.asked.push_back(member);
             continue;
@@ -209,7 +214,7 @@ pub fn set_spare_children(count: usize) -> Result<()> {
     if count == 0 {
         return Ok(());
     }
-    client::server(surroundings::rights_now())?;
+    client::renew(surroundings::rights_now())?;
     refill(parent);
     Ok(())
 }

@@ -8,12 +8,12 @@ use super::direct::{self, Body};
 use super::method::{self, StartMethod};
 use super::running::{self, Reaper, Running};
 use super::server::Request;
-use super::spares::{self, Spare};
+use super::spares;
 use super::surroundings::{Options, Surroundings};
 use super::{client, exec, exit, hook, hooks, settings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
-use crate::shm::blocks::Owner;
+use crate::shm::blocks::{Block, Owner};
 use crate::shm::message::Cargo;
 use crate::shm::{Member, member, message, settle};
 use crate::sys::atfork::{self, Forkable};
@@ -98,19 +98,20 @@ impl fmt::Debug for Plan {
 /// Starts what was planned.
 pub(super) fn launch_plan(identity: &Identity, plan: Plan) -> Result<Arc<Running>> {
     let method = plan.method();
+    plan.options.check()?;
     let mut order = Order {
         identity: identity.clone(),
         task: None,
         detached: plan.detached,
-        surroundings: Surroundings::now(method, &plan.options)?,
+        surroundings: Surroundings::default(),
     };
-    match plan.target {
+    let work = match plan.target {
         Target::Copied(_) if method != StartMethod::Fork => {
             let rule =
                 "a closure with captures is copied by a fork and cannot be started otherwise";
-            Err(Error::new(ErrorKind::Misuse, rule))
+            return Err(Error::new(ErrorKind::Misuse, rule));
         }
-        Target::Copied(closure) => launch(method, order, Work::Copied(closure), |_| ()),
+        Target::Copied(closure) => Work::Copied(closure),
         Target::Sent {
             call,
             answers,
@@ -118,9 +119,10 @@ pub(super) fn launch_plan(identity: &Identity, plan: Plan) -> Result<Arc<Running
         } => {
             let (arguments, cargo) = encode()?;
             order.task = Some(Task { call, answers });
-            launch(method, order, Work::Sent(arguments, cargo), |_| ())
+            Work::Sent(arguments, cargo)
         }
-    }
+    };
+    launch(method, order, &plan.options, work, |_| ())
 }
 
 /// Starts a daemon that calls `function`, for a service of this crate. `lost` is called when it cannot be held: it may
@@ -141,9 +143,10 @@ pub(crate) fn launch_service<F: Callable<A>, A: Arguments>(
             answers: false,
         }),
         detached: false,
-        surroundings: Surroundings::now(method, &Options::default())?,
+        surroundings: Surroundings::default(),
     };
-    launch(method, order, Work::Sent(bytes, cargo), lost)
+    let work = Work::Sent(bytes, cargo);
+    launch(method, order, &Options::default(), work, lost)
 }
 
 /// What a child is to do, ready to travel.
@@ -163,6 +166,7 @@ pub(super) struct Started {
 fn launch(
     method: StartMethod,
     mut order: Order,
+    options: &Options,
     work: Work,
     lost: impl FnOnce(Member),
 ) -> Result<Arc<Running>> {
@@ -177,21 +181,19 @@ fn launch(
         pid: std::process::id().cast_signed(),
         member: parent,
     });
-    let spare = match method {
-        StartMethod::ForkServer => spares::take(order.surroundings.rights),
-        StartMethod::Fork | StartMethod::Spawn => None,
-    };
-    let (waits, member) = match &spare {
-        Some(spare) => (true, spare.member),
-        None => (false, reserve_child(parent)?),
-    };
-    let started = send(method, member, spare, &mut order, work);
+    let mut begun = begin(method, parent)?;
+    order.surroundings = Surroundings::now(method, options);
+    if !begun.fits(order.surroundings.rights) {
+        begun.give_up();
+        client::renew(order.surroundings.rights)?;
+        begun = begin(method, parent)?;
+    }
+    let member = begun.member();
+    let started = send(begun, &mut order, work);
     let (started, kept) = started.inspect_err(|_| {
         // It never ran, or nobody will ever ask for it.
         lost(member);
-        if waits {
-            member.end();
-        }
+        member.end();
         settle::abandon(member);
     })?;
     let running = running_child(method, order, member, started, kept);
@@ -200,6 +202,49 @@ fn launch(
         spares::refill(parent);
     }
     Ok(running)
+}
+
+/// A child that has a place, and no order yet.
+enum Begun {
+    Served(client::Begun),
+    Forked(Member),
+    Spawned(Member),
+}
+
+/// Where somebody else forks the child, that is asked for first: the rest is done while it comes.
+fn begin(method: StartMethod, parent: Member) -> Result<Begun> {
+    Ok(match method {
+        StartMethod::ForkServer => Begun::Served(client::begin(parent)?),
+        StartMethod::Fork => Begun::Forked(reserve_child(parent)?),
+        StartMethod::Spawn => Begun::Spawned(reserve_child(parent)?),
+    })
+}
+
+impl Begun {
+    fn member(&self) -> Member {
+        match self {
+            Self::Served(begun) => begun.member(),
+            Self::Forked(member) | Self::Spawned(member) => *member,
+        }
+    }
+
+    /// May a child that comes this way do what this process may?
+    fn fits(&self, rights: Option<u64>) -> bool {
+        match self {
+            Self::Served(begun) => begun.connection().fits(rights),
+            Self::Forked(_) | Self::Spawned(_) => true,
+        }
+    }
+
+    /// It shall not be.
+    fn give_up(self) {
+        let member = self.member();
+        if let Self::Served(begun) = self {
+            drop(begun.finish());
+        }
+        member.end();
+        settle::abandon(member);
+    }
 }
 
 fn running_child(
@@ -238,52 +283,51 @@ pub(super) fn reserve_child(parent: Member) -> Result<Member> {
 /// What stays with the parent until the child has ended.
 type Kept = Option<Box<dyn Any + Send>>;
 
-fn send(
-    method: StartMethod,
-    member: Member,
-    spare: Option<Spare>,
-    order: &mut Order,
-    work: Work,
-) -> Result<(Started, Kept)> {
+/// Gives the child its order.
+fn send(begun: Begun, order: &mut Order, work: Work) -> Result<(Started, Kept)> {
+    let member = begun.member();
     let (arguments, cargo) = match work {
+        Work::Sent(arguments, cargo) => (arguments, cargo),
         Work::Copied(closure) => {
             let (started, closure) = direct::start(member, Body::Copied(order, closure))?;
             let kept =
                 closure.map(|closure| Box::new(Private::new(closure)) as Box<dyn Any + Send>);
             return Ok((started, kept));
         }
-        Work::Sent(arguments, cargo) => (arguments, cargo),
     };
-    let store = |order: &Order| {
-        let (first, _no_handles) = wire::encode(order)?;
-        let bytes = [first.as_slice(), arguments.as_slice()].concat();
-        // The block is the child's from the start: whoever of the two dies, settling the child's slot frees it.
-        message::store(&bytes, cargo, Owner::member(member.slot))
-    };
-    if let Some(spare) = spare {
-        order.surroundings.complete(spare.connection.known);
-        member.give_order(store(order)?)?;
-        let started = Started {
-            pid: spare.pid,
-            pidfd: spare.pidfd,
-            reaper: Reaper::Server(spare.connection),
-        };
-        return Ok((started, None));
+    if let Begun::Served(begun) = &begun {
+        order.surroundings.complete(begun.connection().known);
     }
-    let started = match method {
-        StartMethod::ForkServer => {
-            let known = client::server(order.surroundings.rights)?;
-            order.surroundings.complete(known);
-            let message = store(order)?;
-            client::start(Request { member, message })?
+    let stored = store(member, order, &arguments, cargo);
+    let started = match begun {
+        Begun::Served(begun) => {
+            let given = stored.and_then(|message| member.give_order(message));
+            // Heard in any case, or the answer would be taken for the next one's.
+            let finished = begun.finish();
+            given.and(finished)
         }
-        StartMethod::Fork => direct::start(member, Body::Message(store(order)?))?.0,
-        StartMethod::Spawn => {
-            let message = store(order)?;
-            exec::start(Request { member, message })?
+        Begun::Forked(member) => {
+            direct::start(member, Body::Message(stored?)).map(|started| started.0)
+        }
+        Begun::Spawned(member) => {
+            member.give_order(stored?)?;
+            exec::start(Request { member })
         }
     };
-    Ok((started, None))
+    Ok((started?, None))
+}
+
+/// Stores order and arguments in a block.
+pub(super) fn store(
+    member: Member,
+    order: &Order,
+    arguments: &Bytes,
+    cargo: Cargo,
+) -> Result<Block> {
+    let (first, _no_handles) = wire::encode(order)?;
+    let bytes = [first.as_slice(), arguments.as_slice()].concat();
+    // The block is the child's from the start: whoever of the two dies, settling the child's slot frees it.
+    message::store(&bytes, cargo, Owner::member(member.slot))
 }
 
 /// Once in the life of a process image: what a fork must do to the tables of this room; and the exit handler.

@@ -134,7 +134,7 @@ fn rights(status: Option<limits::Status>) -> Option<u64> {
 
 impl Options {
     /// What makes no sense is said before anything is started.
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         let wrong = |text: &str| Err(Error::new(ErrorKind::InvalidInput, text));
         let names = self.env.iter().filter_map(|change| match change {
             Change::Set(name, _) | Change::Remove(name) => Some(name),
@@ -184,8 +184,7 @@ fn has(text: &OsStr, byte: u8) -> bool {
 impl Surroundings {
     /// What a child that is started now has to change. A child of the fork server does it before it knows what its server had, so it
     /// is told all but the variables, which are long.
-    pub(super) fn now(method: StartMethod, options: &Options) -> Result<Self> {
-        options.check()?;
+    pub(super) fn now(method: StartMethod, options: &Options) -> Self {
         let mut all = match method {
             StartMethod::ForkServer => Self::inherited(),
             StartMethod::Fork | StartMethod::Spawn => Self::default(),
@@ -203,7 +202,7 @@ impl Surroundings {
         all.cpus = options.cpus.clone().or(all.cpus);
         all.asked = [options.memory, options.cpu_seconds];
         all.group = options.parents_group.then(|| getpgrp().as_raw());
-        Ok(all)
+        all
     }
 
     fn inherited() -> Self {

@@ -18,7 +18,7 @@ use crate::sys::private::Private;
 use crate::sys::{futex, pidfd, process, thread};
 use std::cell::Cell;
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A place in the table of members, at one time of its use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -297,7 +297,7 @@ impl Member {
         }
     }
 
-    /// Tells a spare child what to do.
+    /// Tells a child what to do.
     pub(crate) fn give_order(self, block: Block) -> Result<()> {
         let slot = self.slot(Arena::get()?).ok_or(ErrorKind::StaleHandle)?;
         slot.order.store(block.0 + 1, Release);
@@ -305,18 +305,43 @@ impl Member {
         Ok(())
     }
 
-    /// As a spare child: waits until it is told what to do. If its parent dies instead, the kernel ends it.
-    pub(crate) fn await_order(self) -> Block {
+    /// Wakes a child that waits for an order, which will come in the time that the waking takes.
+    pub(crate) fn rouse(self) {
+        let slot = Arena::existing().and_then(|arena| self.slot(arena));
+        if let Some(slot) = slot
+            && thread::cpus() > 1
+        {
+            slot.order.store(ROUSED, Release);
+            futex::wake(&slot.order, 1, futex::Scope::Shared);
+        }
+    }
+
+    /// As a child: is it told already what to do?
+    pub(crate) fn has_order(self) -> bool {
         let slot = Arena::existing().and_then(|arena| arena.slot(self.slot));
+        slot.is_some_and(|slot| order(slot.order.load(Acquire)).is_some())
+    }
+
+    /// As a child: waits until it is told what to do. If its parent dies instead, the kernel ends it.
+    pub(crate) fn await_order(self) -> Block {
+        // A place that there is not: nobody could say anything. What comes of it is an error.
+        let Some(slot) = Arena::existing().and_then(|arena| arena.slot(self.slot)) else {
+            return Block(u32::MAX);
+        };
         loop {
-            if let Some(block) = slot.and_then(|slot| slot.order.load(Acquire).checked_sub(1)) {
-                return Block(block);
+            let word = slot.order.load(Acquire);
+            if let Some(block) = order(word) {
+                return block;
             }
-            let hour = Duration::from_secs(3600);
-            match slot {
-                Some(slot) => futex::wait(&slot.order, 0, hour, futex::Scope::Shared),
-                // A place that there is not: nobody could say anything. What comes of it is an error.
-                None => return Block(u32::MAX),
+            if word == ROUSED {
+                let begin = Instant::now();
+                while slot.order.load(Acquire) == word && begin.elapsed() < ROUSED_FOR {
+                    std::hint::spin_loop();
+                }
+            }
+            if slot.order.load(Acquire) == word {
+                let hour = Duration::from_secs(3600);
+                futex::wait(&slot.order, word, hour, futex::Scope::Shared);
             }
         }
     }
@@ -370,6 +395,16 @@ fn kill_and_wait(member: Member, pid: i32) {
         let _gone = pidfd::send_signal(pidfd.as_fd(), nix::libc::SIGKILL);
         let _ended = pidfd::wait(pidfd.as_fd(), Deadline::NEVER);
     }
+}
+
+/// The order is about to come.
+const ROUSED: u32 = u32::MAX;
+
+/// How long a roused child looks for its order before it sleeps again.
+const ROUSED_FOR: Duration = Duration::from_micros(200);
+
+fn order(word: u32) -> Option<Block> {
+    (word != 0 && word != ROUSED).then(|| Block(word - 1))
 }
 
 /// How a member ended: one word with the member's generation, so that a late writer cannot hit the slot's next user.
