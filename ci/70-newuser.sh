@@ -9,13 +9,39 @@ trap 'rm -rf "$folder"' EXIT
 mkdir "$folder/multiproc"
 tar -c --exclude=./target --exclude=./Cargo.lock --exclude=./.git . | tar -x -C "$folder/multiproc"
 
-# new_crate NAME PROFILE: the program below, under these lines of Cargo.toml.
+# new_crate NAME PROFILE [DEPENDENCIES]: a crate under these lines of Cargo.toml, its program to be written to src/main.rs.
 new_crate() {
     mkdir -p "$folder/$1/src"
-    printf '[package]\nname = "%s"\nedition = "2024"\n\n[dependencies]\nmultiproc = { path = "../multiproc" }\n\n%s\n' \
-        "$1" "$2" >"$folder/$1/Cargo.toml"
-    cat >"$folder/$1/src/main.rs" <<'RUST'
-use multiproc::{Pool, Process, Queue};
+    printf '[package]\nname = "%s"\nedition = "2024"\n\n[dependencies]\nmultiproc = { path = "../multiproc" }\n%s\n%s\n' \
+        "$1" "${3-}" "$2" >"$folder/$1/Cargo.toml"
+}
+
+# new_library NAME: a crate with a static that a constructor fills, as C++ fills its statics. NEEDS: what it depends on, so
+# that the linker takes it before that.
+new_library() {
+    mkdir -p "$folder/$1/src"
+    printf '[package]\nname = "%s"\nedition = "2024"\n\n[dependencies]\n%s\n' "$1" "${2-}" >"$folder/$1/Cargo.toml"
+    cat >"$folder/$1/src/lib.rs" <<'RUST'
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+/// How often the constructor has run in this process.
+pub static FILLED: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn fill() {
+    FILLED.fetch_add(1, SeqCst);
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = fill;
+RUST
+}
+
+# The program that the plain crates run.
+program() {
+    cat <<'RUST'
+use multiproc::{Pool, Process, Queue, StartMethod, all_start_methods};
+use std::sync::atomic::Ordering::SeqCst;
 
 fn produce(queue: Queue<String>) {
     for number in 0..3 {
@@ -27,6 +53,11 @@ fn square(x: u64) -> u64 {
     x * x
 }
 
+/// Statics of libraries that are linked before this crate and after it.
+fn statics() -> [u32; 2] {
+    [early::FILLED.load(SeqCst), late::FILLED.load(SeqCst)]
+}
+
 fn main() -> multiproc::Result<()> {
     let queue = Queue::new()?;
     let mut process = Process::new(produce, (queue.clone(),));
@@ -36,9 +67,25 @@ fn main() -> multiproc::Result<()> {
     }
     println!("produce ended with {}", process.join()?);
 
-    let mut process = Process::new(|| panic!("on purpose"), ());
-    process.start()?;
-    println!("a panic is a failure: {}", process.join()? != 0);
+    for method in all_start_methods() {
+        let fails = || panic!("on purpose");
+        let process = Process::builder(fails, ()).start_method(method).start()?;
+        println!("{method}: a panic is a failure: {}", process.join()? != 0);
+        let process = Process::builder(produce, (queue.clone(),)).start_method(method).start()?;
+        println!("{method}: {} {}", queue.get()?, process.join()?);
+        while !queue.is_empty() {
+            queue.get()?;
+        }
+        multiproc::force_start_method(Some(method));
+        println!("{method}: {:?}", multiproc::spawn(statics, ())?.join()?);
+    }
+    multiproc::force_start_method(Some(StartMethod::ForkServer));
+
+    let captured = String::from("captured");
+    let mut fork = Process::fork(move || println!("a fork has {captured}"));
+    fork.start()?;
+    println!("it ended with {}", fork.join()?);
+    println!("a value comes back: {}", multiproc::spawn(square, (12,))?.join()?);
 
     let pool = Pool::new(2)?;
     println!("squares {:?}", pool.map(square, 1..6)?);
@@ -53,26 +100,127 @@ value 0
 value 1
 value 2
 produce ended with 0
-a panic is a failure: true
+forkserver: a panic is a failure: true
+forkserver: value 0 0
+forkserver: [1, 1]
+fork: a panic is a failure: true
+fork: value 0 0
+fork: [1, 1]
+spawn: a panic is a failure: true
+spawn: value 0 0
+spawn: [1, 1]
+a fork has captured
+it ended with 0
+a value comes back: 144
 squares [1, 4, 9, 16, 25]
 TEXT
 
-# check NAME CARGO-OPTION...: builds it, runs it, compares what it says.
+# The program of a crate with an asynchronous runtime: many threads, and starts and waits in the middle of them.
+asynchronous_program() {
+    cat <<'RUST'
+use multiproc::{Pool, Process, Queue, StartMethod, all_start_methods};
+
+fn square(x: u64, answers: Queue<u64>) {
+    answers.put(x * x).expect("the queue is open");
+}
+
+async fn by(method: StartMethod) -> multiproc::Result<u64> {
+    let answers = Queue::new()?;
+    let mut sum = 0;
+    for x in 1..=5 {
+        let arguments = (x, answers.clone());
+        let process = Process::builder(square, arguments).start_method(method).start()?;
+        tokio::task::yield_now().await;
+        assert_eq!(process.join()?, 0);
+        sum += answers.get()?;
+    }
+    Ok(sum)
+}
+
+async fn forked(number: u64) -> multiproc::Result<u64> {
+    let captured = vec![number; 3];
+    let child = multiproc::fork(move || captured.into_iter().sum::<u64>())?;
+    tokio::task::yield_now().await;
+    child.join()
+}
+
+async fn pooled(method: StartMethod) -> multiproc::Result<u64> {
+    let pool = Pool::builder().workers(2).start_method(method).build()?;
+    let squares = pool.map(|x: u64| x * x, 1..=5)?;
+    tokio::task::yield_now().await;
+    pool.close();
+    pool.join()?;
+    Ok(squares.into_iter().sum())
+}
+
+#[tokio::main]
+async fn main() -> multiproc::Result<()> {
+    // Others work at the same time, and hold locks when a process is started.
+    let busy: Vec<_> = (0..4)
+        .map(|task| {
+            tokio::spawn(async move {
+                let mut kept = Vec::new();
+                for round in 0..2_000 {
+                    kept.push(format!("{task} {round}"));
+                    tokio::task::yield_now().await;
+                }
+                kept.len()
+            })
+        })
+        .collect();
+    for method in all_start_methods() {
+        let started: Vec<_> = (0..3).map(|_| tokio::spawn(by(method))).collect();
+        for task in started {
+            println!("{method}: {}", task.await.expect("no panic")?);
+        }
+        println!("a pool by {method}: {}", tokio::spawn(pooled(method)).await.expect("no panic")?);
+    }
+    let forks: Vec<_> = (1..4).map(|number| tokio::spawn(forked(number))).collect();
+    for fork in forks {
+        println!("forked: {}", fork.await.expect("no panic")?);
+    }
+    for task in busy {
+        assert_eq!(task.await.expect("no panic"), 2_000);
+    }
+    Ok(())
+}
+RUST
+}
+
+{
+    for method in forkserver fork spawn; do
+        printf '%s: 55\n' $method $method $method
+        printf 'a pool by %s: 55\n' $method
+    done
+    printf 'forked: %s\n' 3 6 9
+} >"$folder/expected-asynchronous"
+
+# check NAME EXPECTED CARGO-OPTION...: builds it, runs it, compares what it says.
 check() {
-    local name=$1
-    shift
+    local name=$1 expected=$2
+    shift 2
     echo "new crate: $name"
     (
         cd "$folder/$name"
         export CARGO_TARGET_DIR=$folder/target
         timeout 300 cargo build --quiet "$@"
-        timeout 60 cargo run --quiet "$@" | diff "$folder/expected" -
+        timeout 60 cargo run --quiet "$@" | diff "$folder/$expected" -
     )
 }
 
-new_crate plain ''
-new_crate abort $'[profile.dev]\npanic = "abort"'
-new_crate lto $'[profile.release]\nlto = "fat"\ncodegen-units = 1\nstrip = true'
-check plain
-check abort
-check lto --release
+new_library early 'multiproc = { path = "../multiproc" }'
+new_library late
+libraries=$'early = { path = "../early" }\nlate = { path = "../late" }\n'
+new_crate plain '' "$libraries"
+new_crate abort $'[profile.dev]\npanic = "abort"' "$libraries"
+new_crate lto $'[profile.release]\nlto = "fat"\ncodegen-units = 1\nstrip = true' "$libraries"
+for name in plain abort lto; do
+    program >"$folder/$name/src/main.rs"
+done
+new_crate asynchronous '' 'tokio = { version = "1", features = ["rt-multi-thread", "macros"] }'
+asynchronous_program >"$folder/asynchronous/src/main.rs"
+
+check plain expected
+check abort expected
+check lto expected --release
+check asynchronous expected-asynchronous

@@ -43,7 +43,8 @@ pub(super) struct Task {
 
 /// Lives the life of a child of the fork server.
 pub(super) fn live(control: OwnedFd, lifeline_end: BorrowedFd<'_>, request: Request) -> ! {
-    let guard = signal::reset_as_child().and_then(|()| settle_in(lifeline_end, request.member));
+    let tie = (!request.detached).then_some(lifeline_end);
+    let guard = signal::reset_as_child().and_then(|()| settle_in(tie, request.member));
     let Ok(guard) = guard else {
         process::exit_now(1);
     };
@@ -58,7 +59,7 @@ pub(super) fn live(control: OwnedFd, lifeline_end: BorrowedFd<'_>, request: Requ
 
 /// Lives the life of a child that was forked from a process which may have threads.
 pub(super) fn live_forked(
-    lifeline_end: &OwnedFd,
+    lifeline_end: Option<&OwnedFd>,
     member: Member,
     body: Body<'_>,
     blocked: AllBlocked,
@@ -66,7 +67,7 @@ pub(super) fn live_forked(
 ) -> ! {
     let guard = signal::put_away_handlers(blocked)
         .and_then(|()| spawn::standard_streams())
-        .and_then(|()| settle_in(lifeline_end.as_fd(), member));
+        .and_then(|()| settle_in(lifeline_end.map(AsFd::as_fd), member));
     let Ok(guard) = guard else {
         process::exit_now(1);
     };
@@ -131,7 +132,8 @@ impl Where {
 
 /// Lives the life of a child that is this program started anew.
 pub(super) fn live_spawned(lifeline_end: &OwnedFd, request: Request) -> ! {
-    let Ok(guard) = settle_in(lifeline_end.as_fd(), request.member) else {
+    let tie = (!request.detached).then(|| lifeline_end.as_fd());
+    let Ok(guard) = settle_in(tie, request.member) else {
         process::exit_now(1);
     };
     request.member.note_start_time(process::getpid());
@@ -139,17 +141,18 @@ pub(super) fn live_spawned(lifeline_end: &OwnedFd, request: Request) -> ! {
     exit::leave(obey(request.member.await_order(), guard, Where::Here))
 }
 
-/// Process group, lifeline, slot: what must be true before anything else runs.
-fn settle_in(lifeline_end: BorrowedFd<'_>, member: Member) -> io::Result<OwnedFd> {
+/// Process group, lifeline, slot: what must be true before anything else runs. Nothing ties a detached one to its parent, not even
+/// for the moment until its order is read.
+fn settle_in(lifeline_end: Option<BorrowedFd<'_>>, member: Member) -> io::Result<Option<OwnedFd>> {
     setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
-    let guard = lifeline::arm(lifeline_end)?;
+    let guard = lifeline_end.map(lifeline::arm).transpose()?;
     let occupied = member::occupy(member);
     occupied.map_err(|error| io::Error::other(error.to_string()))?;
     Ok(guard)
 }
 
 /// Reads the order in `block` and carries it out; the answer is the exit code.
-fn obey(block: Block, guard: OwnedFd, place: Where) -> i32 {
+fn obey(block: Block, guard: Option<OwnedFd>, place: Where) -> i32 {
     let (order, arguments) = match read_order(block) {
         Ok(read) => read,
         Err(error) => return fail(&error.to_string()),
@@ -181,8 +184,8 @@ fn discard(message: Block) {
 }
 
 /// Becomes what the order says, and goes where it says. The error tells what was not possible.
-fn become_ordered(order: &Order, guard: OwnedFd) -> Result<(), String> {
-    if !order.detached {
+fn become_ordered(order: &Order, guard: Option<OwnedFd>) -> Result<(), String> {
+    if let Some(guard) = guard {
         client::keep_guard(guard);
     }
     current::become_child(order.identity.clone());

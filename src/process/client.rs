@@ -1,6 +1,6 @@
 //! A member's side of the fork server: what ties it to its server and its children, and the request for a child.
 
-use super::connection::{Answered, Connection};
+use super::connection::{self, Answered, Connection};
 use super::running::Reaper;
 use super::server::Request;
 use super::spares::{self, Spare, Spares};
@@ -135,13 +135,15 @@ pub(super) struct Coming {
 }
 
 /// Begins a start: what the child has to do is prepared while it comes.
-pub(super) fn begin(parent: Member) -> Result<Begun> {
+pub(super) fn begin(parent: Member, detached: bool) -> Result<Begun> {
     let mut link = LINK.lock();
-    if let Some(spare) = spares::take(&mut link) {
+    connection::reap_retired();
+    // A spare is tied to this process.
+    if !detached && let Some(spare) = spares::take(&mut link) {
         return Ok(Begun::Spare(spare));
     }
     let member = start::reserve_child(parent)?;
-    let asked = link.ask(Request { member });
+    let asked = link.ask(Request { member, detached });
     let connection = asked.inspect_err(|_| settle::abandon(member))?;
     Ok(Begun::Coming(Coming {
         member,

@@ -5,7 +5,7 @@ use super::hook::Errand;
 use super::server::{Answer, Request};
 use super::surroundings::Known;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::atomic::{AtomicBool, Relaxed};
+use crate::sys::atomic::{AtomicBool, AtomicU64, Relaxed, SeqCst};
 use crate::sys::{atfork, descriptor, process, socket};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -135,8 +135,33 @@ impl Drop for Connection {
         let ours = self.server.filter(|_| self.forked == atfork::generation());
         match ours {
             Some(server) if self.is_gone() => drop(process::wait_for(server)),
-            Some(server) => _ = process::reap(server),
-            None => {}
+            Some(server) if !process::reap(server) => retire(server),
+            Some(_) | None => {}
+        }
+    }
+}
+
+/// Servers of ours that were given up and had not ended then, each under the number of its fork; 0 for none.
+static RETIRED: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];
+
+fn retire(server: i32) {
+    let entry = u64::from(atfork::generation()) << 32 | u64::from(server.cast_unsigned());
+    for place in &RETIRED {
+        if place.compare_exchange(0, entry, SeqCst, Relaxed).is_ok() {
+            return;
+        }
+    }
+}
+
+/// Reaps those of them that have ended. The caller keeps other threads out: one of them could reap the same server, and its number
+/// be another child's at once.
+pub(super) fn reap_retired() {
+    for place in &RETIRED {
+        let entry = place.load(SeqCst);
+        let ours = entry >> 32 == u64::from(atfork::generation());
+        let server = ((entry & 0xffff_ffff) as u32).cast_signed();
+        if entry != 0 && (!ours || process::reap(server)) {
+            place.store(0, SeqCst);
         }
     }
 }

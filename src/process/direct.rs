@@ -27,7 +27,6 @@ use crate::sys::process::{self, Fork};
 use crate::sys::signal::AllBlocked;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 
 /// What a forked child runs.
 pub(super) enum Body<'a> {
@@ -37,8 +36,13 @@ pub(super) enum Body<'a> {
 }
 
 /// Forks a child that takes the place of `member` and runs `body`. The parent gets its closure back, to keep it.
-pub(super) fn start(member: Member, body: Body<'_>) -> Result<(Started, Option<Closure>)> {
+pub(super) fn start(
+    member: Member,
+    detached: bool,
+    body: Body<'_>,
+) -> Result<(Started, Option<Closure>)> {
     let lifeline = client::lifeline()?;
+    let tie = (!detached).then_some(&*lifeline);
     panics::install();
     let around = hooks::before_fork();
     let side = guarded_fork(Some(member));
@@ -47,7 +51,7 @@ pub(super) fn start(member: Member, body: Body<'_>) -> Result<(Started, Option<C
             around.in_parent();
             return Err(Error::os("fork", error));
         }
-        Ok(Side::Child(signals)) => live(&lifeline, member, body, signals, &around),
+        Ok(Side::Child(signals)) => live(tie, member, body, signals, &around),
         Ok(Side::Parent(pid)) => pid,
     };
     around.in_parent();
@@ -85,6 +89,7 @@ fn guarded_fork(heir: Option<Member>) -> io::Result<Side> {
     let mut stdout = io::stdout().lock();
     // Broken output is no reason not to fork.
     let _flushed = stdout.flush();
+    crate::sys::exit::flush_output_of_c();
     let signals = AllBlocked::now()?;
     let _heir = handle::bequeath(heir);
     // SAFETY: see the head of this file.
@@ -95,7 +100,7 @@ fn guarded_fork(heir: Option<Member>) -> io::Result<Side> {
 }
 
 fn live(
-    lifeline: &Arc<OwnedFd>,
+    lifeline: Option<&OwnedFd>,
     member: Member,
     body: Body<'_>,
     signals: AllBlocked,

@@ -305,8 +305,7 @@ impl Process {
         matches!(ended, Some(Ok(None)))
     }
 
-    /// What it is doing. For a process with several threads, what its first thread does; a forked one has two and its first waits for
-    /// the other.
+    /// What it is doing. A process with several threads is running when one of them is.
     ///
     /// # Errors
     /// [`ErrorKind::Misuse`] in a process that did not start it; [`ErrorKind::Closed`].
@@ -338,6 +337,10 @@ impl Process {
         }
         Ok(match process::stat(running.pid).map(|stat| stat.state) {
             Ok(b'R') => ProcessState::Running,
+            // The function of a forked process is run by its second thread.
+            Ok(b'S' | b'D' | b'I') if process::has_running_thread(running.pid) => {
+                ProcessState::Running
+            }
             Ok(b'T' | b't') => ProcessState::Stopped,
             Ok(b'Z' | b'X' | b'x') | Err(_) => ProcessState::Ended,
             Ok(_) => ProcessState::Blocked,

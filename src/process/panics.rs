@@ -22,7 +22,7 @@ pub(crate) struct Panic {
 impl Panic {
     /// The panic of this thread that has just happened.
     fn now(message: String) -> Self {
-        let Scene { place, backtrace } = SCENE.take();
+        let Scene { place, backtrace } = take_scene();
         Self {
             message,
             place,
@@ -75,13 +75,21 @@ thread_local! {
 static FORKED: AtomicBool = AtomicBool::new(false);
 
 /// In a child that was forked from a process with threads: what the hook that it inherited would print goes through locks that a
-/// thread of the parent may have held, so it is not called.
+/// thread of the parent may have held, so it is not called before the child knows who it is either.
 pub(super) fn distrust_inherited_hook() {
     FORKED.store(true, Relaxed);
 }
 
-/// Once a process image, before the first panic of a child: notes where panics happen, and says which process it was before the
-/// usual message is printed.
+/// Notes where a panic happened. At the end of a process the variables of its thread may be gone, and a hook must not panic.
+fn note(scene: Scene) {
+    let _gone = SCENE.try_with(|noted| noted.replace(scene));
+}
+
+fn take_scene() -> Scene {
+    SCENE.try_with(RefCell::take).unwrap_or_default()
+}
+
+/// Once a process image, before the first panic of a child: notes where panics happen, and says in a child which process it was.
 pub(super) fn install() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if INSTALLED.swap(true, SeqCst) {
@@ -95,16 +103,14 @@ pub(super) fn install() {
         let backtrace = Backtrace::capture();
         let captured = backtrace.status() == BacktraceStatus::Captured;
         let backtrace = captured.then(|| backtrace.to_string());
-        SCENE.set(Scene { place, backtrace });
+        let scene = Scene { place, backtrace };
+        note(scene.clone());
         if CAUGHT.get() {
             return;
         }
-        if FORKED.load(Relaxed) {
-            say_all(&text(info.payload()));
+        if current::is_child() || FORKED.load(Relaxed) {
+            say_all(&scene, &text(info.payload()));
         } else {
-            if current::is_child() {
-                say_which();
-            }
             usual(info);
         }
         if cfg!(panic = "abort") && current::is_child() {
@@ -113,23 +119,13 @@ pub(super) fn install() {
     }));
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the message of a panic, as the runtime prints it"
-)]
-fn say_which() {
+/// The whole message in one piece, which no other process's can cut, and past the lock of standard error. Where nobody can read
+/// it, that is no reason for a second panic.
+fn say_all(scene: &Scene, text: &str) {
     let name = &current::identity().name;
-    eprint!("process {name} (pid {}): ", std::process::id());
-}
-
-/// The whole message in one piece, past the lock of standard error.
-fn say_all(text: &str) {
-    let name = &current::identity().name;
-    let scene = SCENE.with_borrow(Clone::clone);
-    let place = scene
-        .place
-        .map_or(String::new(), |(file, line)| format!(" at {file}:{line}"));
-    let backtrace = scene.backtrace.unwrap_or_default();
+    let place = scene.place.as_ref();
+    let place = place.map_or(String::new(), |(file, line)| format!(" at {file}:{line}"));
+    let backtrace = scene.backtrace.as_deref().unwrap_or_default();
     let pid = std::process::id();
     exit::write_to_stderr(&format!(
         "process {name} (pid {pid}): panicked{place}:\n{text}\n{backtrace}"
@@ -146,7 +142,7 @@ fn text(payload: &(dyn Any + Send)) -> String {
 pub(crate) fn catch<R>(quiet: bool, body: impl FnOnce() -> R) -> Result<R, Panic> {
     let outer = CAUGHT.replace(quiet && cfg!(panic = "unwind"));
     // The place of an earlier panic, as of a payload's destructor, is not that of one without a place.
-    SCENE.take();
+    let _earlier = take_scene();
     let result = catch_unwind(AssertUnwindSafe(body));
     CAUGHT.set(outer);
     result.map_err(|payload| {

@@ -142,9 +142,12 @@ impl Running {
             return Ok(None);
         }
         let mut ended = self.ended.lock();
-        Ok(Some(
-            ended.get_or_insert_with(|| self.settle(pidfd)).clone(),
-        ))
+        let answer = ended.get_or_insert_with(|| self.settle(pidfd)).clone();
+        drop(ended);
+        // What was captured may do anything when it goes, ask about this process as well.
+        let kept = self.kept.lock().take();
+        drop(kept);
+        Ok(Some(answer))
     }
 
     /// Has it ended?
@@ -170,7 +173,6 @@ impl Running {
                 self.name()
             );
         }
-        drop(self.kept.lock().take());
         CHILDREN.lock().retain(|child| child.member != self.member);
         Ended { code, panic }
     }

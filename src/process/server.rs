@@ -12,7 +12,7 @@ use crate::shm::member::{Member, Status};
 use crate::shm::settle;
 use crate::sys::clock::Deadline;
 use crate::sys::process::{self, Fork};
-use crate::sys::{pidfd, signal, socket, spawn, thread};
+use crate::sys::{exit, pidfd, signal, socket, spawn, thread};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signalfd::SignalFd;
 use std::io;
@@ -23,23 +23,33 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) member: Member,
+    /// It does not die with who asks. Said here, because it must be known before a lifeline is armed: who asks may be gone by then.
+    pub(super) detached: bool,
 }
 
 impl Request {
-    pub(super) const SIZE: usize = 8;
+    pub(super) const SIZE: usize = 12;
 
     pub(super) fn to_bytes(self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
         let Member { slot, generation } = self.member;
-        (u64::from(generation) << 32 | u64::from(slot)).to_ne_bytes()
+        let words = [slot, generation, self.detached.into()];
+        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes
     }
 
     pub(super) fn from_bytes(bytes: [u8; Self::SIZE]) -> Self {
-        let word = u64::from_ne_bytes(bytes);
-        let member = Member {
-            slot: (word & 0xffff_ffff) as u32,
-            generation: (word >> 32) as u32,
-        };
-        Self { member }
+        let mut words = [0; 3];
+        for (word, place) in words.iter_mut().zip(bytes.chunks_exact(4)) {
+            *word = u32::from_ne_bytes([place[0], place[1], place[2], place[3]]);
+        }
+        let [slot, generation, detached] = words;
+        Self {
+            member: Member { slot, generation },
+            detached: detached != 0,
+        }
     }
 }
 
@@ -66,23 +76,25 @@ struct Server {
     signals: SignalFd,
 }
 
-/// Calls what is to be called first, and says hello.
-fn begin(control: &OwnedFd, hello: u64, preload: Option<Call>) -> io::Result<bool> {
+/// Calls what is to be called first; the answer is what went wrong.
+fn begin(preload: Option<Call>) -> io::Result<String> {
+    signal::be_deaf_as_server()?;
     let trouble = preload.and_then(|call| preloaded(call).err());
-    let trouble = trouble.unwrap_or_default();
+    if preload.is_some() {
+        // Whatever it has changed is not for children, and must not make the server miss their ends.
+        signal::default_handlers()?;
+        signal::be_deaf_as_server()?;
+    }
     surroundings::note_baseline();
-    let hello = Hello {
-        number: hello,
-        trouble: &trouble,
-    };
-    hello.send(control)?;
-    Ok(trouble.is_empty())
+    Ok(trouble.unwrap_or_default())
 }
 
 fn preloaded(call: Call) -> Result<(), String> {
     current::become_server();
     panics::install();
     let called = panics::catch(false, || call.invoke(&[], &mut || ()));
+    // Each child would write its copy of what stands in the buffers.
+    exit::flush();
     match called {
         Err(panic) => Err(format!("the preload function panicked: {}", panic.message)),
         Ok(Err(error)) => Err(format!("the preload function: {error}")),
@@ -96,10 +108,15 @@ fn preloaded(call: Call) -> Result<(), String> {
 
 /// Serves until the family is gone. In a child, does not return at all.
 pub(super) fn run(control: OwnedFd, hello: u64, preload: Option<Call>) -> io::Result<()> {
-    signal::be_deaf_as_server()?;
     nix::sys::prctl::set_name(c"multiproc-fs")?;
+    let trouble = begin(preload)?;
     let signals = signal::child_signals()?;
-    if !begin(&control, hello, preload)? {
+    let hello = Hello {
+        number: hello,
+        trouble: &trouble,
+    };
+    hello.send(&control)?;
+    if !trouble.is_empty() {
         return Ok(());
     }
     let peers = vec![Peer {

@@ -161,7 +161,11 @@ fn ask_for(link: &mut Link, wanted: usize, parent: Member) -> Result<()> {
     let lifeline = link.watched()?;
     while link.spares.ready.len() + link.spares.asked.len() < wanted {
         let member = start::reserve_child(parent)?;
-        let asked = connection.ask(Request { member }, &lifeline);
+        let request = Request {
+            member,
+            detached: false,
+        };
+        let asked = connection.ask(request, &lifeline);
         if matches!(asked, Ok(true)) {
             link.spares.asked.push_back(member);
             continue;

@@ -181,12 +181,12 @@ fn launch(
         pid: std::process::id().cast_signed(),
         member: parent,
     });
-    let mut begun = begin(method, parent)?;
+    let mut begun = begin(method, parent, order.detached)?;
     order.surroundings = Surroundings::now(method, options);
     if !begun.fits(order.surroundings.rights) {
         begun.give_up();
         client::renew(order.surroundings.rights)?;
-        begun = begin(method, parent)?;
+        begun = begin(method, parent, order.detached)?;
     }
     let member = begun.member();
     let started = send(begun, &mut order, work);
@@ -212,9 +212,9 @@ enum Begun {
 }
 
 /// Where somebody else forks the child, that is asked for first: the rest is done while it comes.
-fn begin(method: StartMethod, parent: Member) -> Result<Begun> {
+fn begin(method: StartMethod, parent: Member, detached: bool) -> Result<Begun> {
     Ok(match method {
-        StartMethod::ForkServer => Begun::Served(client::begin(parent)?),
+        StartMethod::ForkServer => Begun::Served(client::begin(parent, detached)?),
         StartMethod::Fork => Begun::Forked(reserve_child(parent)?),
         StartMethod::Spawn => Begun::Spawned(reserve_child(parent)?),
     })
@@ -289,7 +289,8 @@ fn send(begun: Begun, order: &mut Order, work: Work) -> Result<(Started, Kept)> 
     let (arguments, cargo) = match work {
         Work::Sent(arguments, cargo) => (arguments, cargo),
         Work::Copied(closure) => {
-            let (started, closure) = direct::start(member, Body::Copied(order, closure))?;
+            let (started, closure) =
+                direct::start(member, order.detached, Body::Copied(order, closure))?;
             let kept =
                 closure.map(|closure| Box::new(Private::new(closure)) as Box<dyn Any + Send>);
             return Ok((started, kept));
@@ -307,11 +308,12 @@ fn send(begun: Begun, order: &mut Order, work: Work) -> Result<(Started, Kept)> 
             given.and(finished)
         }
         Begun::Forked(member) => {
-            direct::start(member, Body::Message(stored?)).map(|started| started.0)
+            direct::start(member, order.detached, Body::Message(stored?)).map(|started| started.0)
         }
         Begun::Spawned(member) => {
             member.give_order(stored?)?;
-            exec::start(Request { member })
+            let detached = order.detached;
+            exec::start(Request { member, detached })
         }
     };
     Ok((started?, None))

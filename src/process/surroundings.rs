@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -43,6 +43,8 @@ pub(super) enum Change {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Surroundings {
     cwd: Option<Vec<u8>>,
+    /// Which directory that is, where the parent is there itself: a child may be there too, and perhaps could not go.
+    place: Option<environment::Place>,
     variables: Option<Vec<u8>>,
     umask: Option<u32>,
     nice: Option<i32>,
@@ -60,7 +62,6 @@ pub(super) struct Surroundings {
 /// What a fork server had when it began: its children have it too, until they are told otherwise.
 #[derive(Debug)]
 pub(super) struct Baseline {
-    cwd: Option<Vec<u8>>,
     umask: Option<u32>,
     nice: i32,
     cpus: Vec<u32>,
@@ -94,7 +95,6 @@ impl Baseline {
         let status = limits::status();
         let (limits, cpus) = limits_now();
         Self {
-            cwd: environment::directory(),
             umask: status.and_then(|status| status.umask),
             nice: limits::niceness(),
             known: Known {
@@ -190,7 +190,10 @@ impl Surroundings {
             StartMethod::Fork | StartMethod::Spawn => Self::default(),
         };
         if let Some(cwd) = &options.cwd {
-            all.cwd = Some(cwd.as_os_str().as_bytes().to_vec());
+            // A child of the server begins elsewhere.
+            let here = PathBuf::from(OsString::from_vec(all.cwd.take().unwrap_or_default()));
+            all.cwd = Some(here.join(cwd).into_os_string().into_vec());
+            all.place = None;
         }
         if !options.env.is_empty() {
             all.variables = Some(options.variables());
@@ -209,7 +212,8 @@ impl Surroundings {
         let status = limits::status();
         Self {
             rights: rights(status),
-            cwd: environment::directory(),
+            cwd: Some(environment::directory()),
+            place: environment::place(),
             umask: status.and_then(|status| status.umask),
             nice: Some(limits::niceness()),
             ..Self::default()
@@ -235,7 +239,9 @@ impl Surroundings {
     pub(super) fn enter(&self) -> Result<(), String> {
         let baseline = baseline();
         let failed = |what: String| move |error: io::Error| format!("{what}: {error}");
-        if let Some(cwd) = changed(&self.cwd, baseline.map(|baseline| &baseline.cwd)) {
+        // Not by its name: the directory that the server began in may have another one now.
+        let is_there = self.place.is_some() && self.place == environment::place();
+        if let Some(cwd) = self.cwd.as_ref().filter(|_| !is_there) {
             let what = format!("go to the directory {}", String::from_utf8_lossy(cwd));
             environment::change_directory(cwd).map_err(failed(what))?;
         }

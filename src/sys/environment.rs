@@ -55,10 +55,20 @@ pub(crate) fn replace_variables(packed: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// The working directory, as a path; `None` when it has none any more.
-pub(crate) fn directory() -> Option<Vec<u8>> {
-    let path = nix::unistd::getcwd().ok()?;
-    Some(path.into_os_string().into_vec())
+/// The working directory, as a path that is good while this process lives: one that was removed has no name of its own.
+pub(crate) fn directory() -> Vec<u8> {
+    let path = nix::unistd::getcwd();
+    let path = path.unwrap_or_else(|_| format!("/proc/{}/cwd", std::process::id()).into());
+    path.into_os_string().into_vec()
+}
+
+/// A directory whatever its name: device and inode.
+pub(crate) type Place = (u64, u64);
+
+/// Which directory the working directory is.
+pub(crate) fn place() -> Option<Place> {
+    let stat = nix::sys::stat::stat(".").ok()?;
+    Some((stat.st_dev, stat.st_ino))
 }
 
 /// Goes to a directory.

@@ -11,6 +11,9 @@ unsafe extern "C" {
         handler: extern "C" fn(libc::c_int, *mut libc::c_void),
         argument: *mut libc::c_void,
     ) -> libc::c_int;
+
+    /// C's standard output: the library sets it before anything runs.
+    static stdout: *mut libc::FILE;
 }
 
 /// Calls `handler` at the normal end of the program, before the handlers registered earlier.
@@ -31,6 +34,15 @@ pub(crate) fn flush() {
     let _failed = std::io::stdout().flush();
     // SAFETY: null flushes all streams.
     unsafe { libc::fflush(std::ptr::null_mut()) };
+}
+
+/// Writes what stands in the buffer of C's standard output: a fork would copy it, and both would write it. Not all of C's streams:
+/// a thread that waits for input holds the lock of its stream.
+pub(crate) fn flush_output_of_c() {
+    // SAFETY: reading the pointer is sound, as the C library does not change it.
+    let output = unsafe { stdout };
+    // SAFETY: the stream is C's own, open or not.
+    unsafe { libc::fflush(output) };
 }
 
 /// Writes to standard error past the locks of Rust and C, as far as it can be written.

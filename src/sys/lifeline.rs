@@ -9,6 +9,7 @@
 //! # Safety
 //! `fcntl` with numbers on descriptors that are borrowed for the call.
 
+use super::spawn::above_streams;
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
@@ -22,7 +23,10 @@ const F_SETSIG: libc::c_int = 10;
 
 /// A new lifeline: the read end to give away, the write end to hold.
 pub(crate) fn create() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
+    let (read_end, write_end) = nix::unistd::pipe2(OFlag::O_CLOEXEC)?;
+    // A child opens it anew, and may be another user by then: who has the descriptor has the right.
+    nix::sys::stat::fchmod(&read_end, Mode::S_IRUSR | Mode::S_IRGRP | Mode::S_IROTH)?;
+    Ok((above_streams(read_end)?, above_streams(write_end)?))
 }
 
 /// Ties this process to the holder of the write end. The answer must be kept open.

@@ -27,6 +27,7 @@ pub(crate) fn create(size: usize) -> io::Result<OwnedFd> {
         c"multiproc",
         MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
     )?;
+    let fd = super::spawn::above_streams(fd)?;
     let length = libc::off_t::try_from(size).map_err(|_| io::ErrorKind::InvalidInput)?;
     nix::unistd::ftruncate(&fd, length)?;
     let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;

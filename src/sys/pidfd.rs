@@ -5,6 +5,7 @@
 //! Each call passes numbers and one borrowed descriptor; a new descriptor is owned at once.
 
 use super::clock::Deadline;
+use super::spawn::above_streams;
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags};
@@ -17,7 +18,7 @@ pub(crate) fn of_child(pid: i32) -> io::Result<OwnedFd> {
     match open(pid) {
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {
             let (read_end, _closed) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?;
-            Ok(read_end)
+            above_streams(read_end)
         }
         other => other,
     }
@@ -29,7 +30,7 @@ pub(crate) fn open(pid: i32) -> io::Result<OwnedFd> {
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     let fd = i32::try_from(Errno::result(fd)?).map_err(|_| io::ErrorKind::InvalidData)?;
     // SAFETY: the kernel has just made this descriptor for us, nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    above_streams(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Sends `signal`; a process that has ended and was reaped answers `ESRCH`.

@@ -64,6 +64,22 @@ pub(crate) fn stat(pid: i32) -> io::Result<Stat> {
     parse_stat(&text[..length]).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
+/// Does a thread of the process run, or wait for nothing but a CPU?
+pub(crate) fn has_running_thread(pid: i32) -> bool {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    let state = |task: io::Result<fs::DirEntry>| {
+        let mut text = [0; 1024];
+        let mut file = fs::File::open(task?.path().join("stat"))?;
+        let length = file.read(&mut text)?;
+        Ok::<_, io::Error>(parse_stat(&text[..length]).map(|stat| stat.state))
+    };
+    tasks
+        .map(state)
+        .any(|state| matches!(state, Ok(Some(b'R'))))
+}
+
 /// The name in parentheses may hold anything, so the fields are counted from the last parenthesis.
 fn parse_stat(text: &[u8]) -> Option<Stat> {
     let end = text.iter().rposition(|&byte| byte == b')')?;

@@ -10,9 +10,12 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io;
 
 /// What a fork server does not hear: a terminal's keys and a polite request are meant for the family's members.
-const SERVER_IGNORES: [Signal; 4] = [
+const SERVER_IGNORES: [Signal; 7] = [
     Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGHUP,
     Signal::SIGTERM,
+    Signal::SIGTSTP,
     Signal::SIGTTIN,
     Signal::SIGTTOU,
 ];
@@ -21,7 +24,7 @@ const SERVER_IGNORES: [Signal; 4] = [
 /// not reset them yet would be lost, and stays pending so.
 pub(crate) fn be_deaf_as_server() -> io::Result<()> {
     let deaf: SigSet = SERVER_IGNORES.into_iter().collect();
-    Ok(sigprocmask(SigmaskHow::SIG_BLOCK, Some(&deaf), None)?)
+    Ok(sigprocmask(SigmaskHow::SIG_SETMASK, Some(&deaf), None)?)
 }
 
 /// As a process in which Rust's runtime has not begun: ignore what it ignores.
@@ -61,9 +64,8 @@ impl Drop for AllBlocked {
     }
 }
 
-/// As a child that was forked from a process with handlers: they are the parent's, so all are put away but those of faults, which
-/// Rust's runtime has set to tell a stack overflow. Then nothing is blocked any more, and what came meanwhile comes.
-pub(crate) fn put_away_handlers(blocked: AllBlocked) -> io::Result<()> {
+/// Puts away all handlers but those of faults, which Rust's runtime has set to tell a stack overflow.
+pub(crate) fn default_handlers() -> io::Result<()> {
     let faults = [
         Signal::SIGSEGV,
         Signal::SIGBUS,
@@ -84,6 +86,13 @@ pub(crate) fn put_away_handlers(blocked: AllBlocked) -> io::Result<()> {
     }
     // SAFETY: ignoring a signal runs no handler.
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn)? };
+    Ok(())
+}
+
+/// As a child that was forked from a process with handlers: they are the parent's and are put away. Then nothing is blocked any more,
+/// and what came meanwhile comes.
+pub(crate) fn put_away_handlers(blocked: AllBlocked) -> io::Result<()> {
+    default_handlers()?;
     let _the_parents_mask = std::mem::ManuallyDrop::new(blocked);
     reset_as_child()
 }

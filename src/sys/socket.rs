@@ -1,6 +1,7 @@
 //! Unix sockets that carry packets and descriptors, and `poll(2)` with a deadline.
 
 use super::clock::Deadline;
+use super::spawn::above_streams;
 use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -16,12 +17,9 @@ use std::time::Duration;
 /// A pair of packet sockets, closed on exec.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let family = AddressFamily::Unix;
-    Ok(socketpair(
-        family,
-        SockType::SeqPacket,
-        None,
-        SockFlag::SOCK_CLOEXEC,
-    )?)
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let (one, other) = socketpair(family, SockType::SeqPacket, None, flags)?;
+    Ok((above_streams(one)?, above_streams(other)?))
 }
 
 /// The pid of the process that made the socket at the other end.
@@ -75,7 +73,10 @@ fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: MsgFlags) -> io::Res
     // An error here says that there was no room for a descriptor; the bytes have arrived all the same.
     for control in message.cmsgs().into_iter().flatten() {
         if let ControlMessageOwned::ScmRights(raw) = control {
-            fds.extend(raw.into_iter().map(own));
+            fds.extend(
+                raw.into_iter()
+                    .filter_map(|raw| above_streams(own(raw)).ok()),
+            );
         }
     }
     Ok(Packet {

@@ -14,7 +14,7 @@ use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 use std::ffi::{CString, OsString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
@@ -69,6 +69,15 @@ fn duplicate_above(fd: BorrowedFd<'_>, lowest: i32) -> io::Result<OwnedFd> {
         Errno::result(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, lowest) })?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// The same descriptor with a number above those of the standard streams. A program may have closed them: what takes such a number is
+/// written into by whoever prints, and the arena would not survive it.
+pub(crate) fn above_streams(fd: OwnedFd) -> io::Result<OwnedFd> {
+    if fd.as_raw_fd() > libc::STDERR_FILENO {
+        return Ok(fd);
+    }
+    duplicate_above(fd.as_fd(), libc::STDERR_FILENO + 1)
 }
 
 /// Does this program run with rights that its caller has not (set-user-id, file capabilities)?

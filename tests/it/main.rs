@@ -15,16 +15,23 @@
 use std::process::ExitCode;
 
 mod arena;
+mod conditions;
+mod ends;
 mod examples;
+mod executable;
 mod family;
+mod hostile;
 mod kit;
 mod lock;
+mod logging;
 mod pool;
 mod pool_death;
 mod pool_end;
 mod pool_storm;
 mod pool_trouble;
 mod pool_values;
+mod pool_ways;
+mod preload;
 mod process;
 mod queue;
 mod queue_death;
@@ -32,7 +39,11 @@ mod queue_handles;
 mod runner;
 mod runner_checks;
 mod scribble;
+mod signals;
 mod smoke;
+mod spares;
+mod surroundings;
+mod ways;
 mod wordcount;
 
 /// Every test and every program of this binary, module by module.
@@ -41,22 +52,32 @@ fn cases() -> Vec<runner::Case> {
         runner_checks::specimens(),
         runner_checks::tests(),
         arena::tests(),
+        conditions::tests(),
+        ends::tests(),
         examples::tests(),
+        executable::tests(),
         family::tests(),
+        hostile::tests(),
         lock::tests(),
+        logging::tests(),
         pool::tests(),
         pool_values::tests(),
+        pool_ways::tests(),
         pool_death::tests(),
         pool_storm::tests(),
         pool_trouble::tests(),
         pool_end::tests(),
         pool_end::programs(),
+        preload::tests(),
         process::tests(),
         queue::tests(),
         queue_death::tests(),
         queue_handles::tests(),
         scribble::tests(),
+        signals::tests(),
         smoke::tests(),
+        spares::tests(),
+        surroundings::tests(),
         wordcount::tests(),
     ]
     .into_iter()
