@@ -53,8 +53,7 @@ pub(super) fn live(control: OwnedFd, lifeline_end: BorrowedFd<'_>, request: Requ
     if !request.member.has_order() {
         rehearse(request.member);
     }
-    let message = request.member.await_order();
-    exit::leave(obey(message, guard, Where::Here))
+    carry_out(request.member, guard)
 }
 
 /// Lives the life of a child that was forked from a process which may have threads.
@@ -138,7 +137,16 @@ pub(super) fn live_spawned(lifeline_end: &OwnedFd, request: Request) -> ! {
     };
     request.member.note_start_time(process::getpid());
     start::register_tables();
-    exit::leave(obey(request.member.await_order(), guard, Where::Here))
+    carry_out(request.member, guard)
+}
+
+/// Waits for the order and carries it out.
+fn carry_out(member: Member, guard: Option<OwnedFd>) -> ! {
+    match member.await_order() {
+        Some(block) => exit::leave(obey(block, guard, Where::Here)),
+        // Nothing has begun, so there is nothing to end.
+        None => process::exit_now(0),
+    }
 }
 
 /// Process group, lifeline, slot: what must be true before anything else runs. Nothing ties a detached one to its parent, not even

@@ -15,6 +15,7 @@ use crate::sys::{pidfd, process};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// More would only fill the table of processes.
 const MOST: usize = 256;
@@ -34,11 +35,21 @@ impl Spare {
     }
 
     fn discard(self) {
-        let _gone = pidfd::send_signal(self.pidfd.as_fd(), nix::libc::SIGKILL);
-        let _ended = pidfd::wait(self.pidfd.as_fd(), Deadline::NEVER);
-        settle::abandon(self.member);
+        dismiss(self.member, &self.pidfd);
     }
 }
+
+/// Ends a child that has no order.
+pub(super) fn dismiss(member: Member, pidfd: &OwnedFd) {
+    member.dismiss();
+    // One that is stopped does not hear; one that has more rights than we have now is not killed.
+    let _not_allowed = pidfd::send_signal(pidfd.as_fd(), nix::libc::SIGKILL);
+    let _ended = pidfd::wait(pidfd.as_fd(), Deadline::after(GRACE));
+    settle::abandon(member);
+}
+
+/// How long a dismissed child may take to be gone. It is nobody's concern afterwards.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The spare children of this process.
 #[derive(Debug, Default)]

@@ -239,11 +239,14 @@ impl Begun {
     /// It shall not be.
     fn give_up(self) {
         let member = self.member();
-        if let Self::Served(begun) = self {
-            drop(begun.finish());
+        member.dismiss();
+        match self {
+            Self::Served(begun) => match begun.finish() {
+                Ok(started) => spares::dismiss(member, &started.pidfd),
+                Err(_) => settle::abandon(member),
+            },
+            Self::Forked(_) | Self::Spawned(_) => settle::abandon(member),
         }
-        member.end();
-        settle::abandon(member);
     }
 }
 

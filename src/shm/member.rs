@@ -316,22 +316,31 @@ impl Member {
         }
     }
 
+    /// Tells a child that there is nothing for it to do. One that this process may not kill leaves all the same.
+    pub(crate) fn dismiss(self) {
+        let slot = Arena::existing().and_then(|arena| self.slot(arena));
+        if let Some(slot) = slot {
+            slot.order.store(DISMISSED, Release);
+            futex::wake(&slot.order, 1, futex::Scope::Shared);
+        }
+    }
+
     /// As a child: is it told already what to do?
     pub(crate) fn has_order(self) -> bool {
         let slot = Arena::existing().and_then(|arena| arena.slot(self.slot));
         slot.is_some_and(|slot| order(slot.order.load(Acquire)).is_some())
     }
 
-    /// As a child: waits until it is told what to do. If its parent dies instead, the kernel ends it.
-    pub(crate) fn await_order(self) -> Block {
-        // A place that there is not: nobody could say anything. What comes of it is an error.
-        let Some(slot) = Arena::existing().and_then(|arena| arena.slot(self.slot)) else {
-            return Block(u32::MAX);
-        };
+    /// As a child: waits until it is told what to do; `None` for nothing. If its parent dies instead, the kernel ends it.
+    pub(crate) fn await_order(self) -> Option<Block> {
+        let slot = Arena::existing()?.slot(self.slot)?;
         loop {
             let word = slot.order.load(Acquire);
+            if word == DISMISSED {
+                return None;
+            }
             if let Some(block) = order(word) {
-                return block;
+                return Some(block);
             }
             if word == ROUSED {
                 let begin = Instant::now();
@@ -392,19 +401,24 @@ impl Member {
 fn kill_and_wait(member: Member, pid: i32) {
     let Ok(pidfd) = pidfd::open(pid) else { return };
     if !proved_dead(member.slot, member.generation) {
-        let _gone = pidfd::send_signal(pidfd.as_fd(), nix::libc::SIGKILL);
-        let _ended = pidfd::wait(pidfd.as_fd(), Deadline::NEVER);
+        // One that this process may not kill is not waited for either.
+        if pidfd::send_signal(pidfd.as_fd(), nix::libc::SIGKILL).is_ok() {
+            let _ended = pidfd::wait(pidfd.as_fd(), Deadline::NEVER);
+        }
     }
 }
 
 /// The order is about to come.
 const ROUSED: u32 = u32::MAX;
 
+/// No order will come.
+const DISMISSED: u32 = u32::MAX - 1;
+
 /// How long a roused child looks for its order before it sleeps again.
 const ROUSED_FOR: Duration = Duration::from_micros(200);
 
 fn order(word: u32) -> Option<Block> {
-    (word != 0 && word != ROUSED).then(|| Block(word - 1))
+    (word != 0 && word < DISMISSED).then(|| Block(word - 1))
 }
 
 /// How a member ended: one word with the member's generation, so that a late writer cannot hit the slot's next user.
