@@ -1,6 +1,6 @@
 //! Ours beside theirs, as ratios: medians of ten alternating rounds, both on the same two CPUs, results checked.
 //!
-//! One line of the table per ratio. The last one has no rival: it is a start with a full heap beside a start with an empty one.
+//! One line of the table per ratio. One has no rival: it is a start with a full heap beside a start with an empty one.
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
 use multiproc::{Lock, Pool};
@@ -11,13 +11,17 @@ mod parts {
     pub(crate) mod cpus;
     pub(crate) mod mode;
     pub(crate) mod pinned;
+    pub(crate) mod stamps;
     pub(crate) mod starts;
     pub(crate) mod tasks;
     pub(crate) mod traffic;
 }
 
 use parts::mode::sized;
-use parts::starts::{Heap, fork_and_wait, start_and_join};
+use parts::stamps::Spare;
+use parts::starts::{
+    Heap, command, fork_a_closure, fork_and_wait, spawn_and_join, start_and_join, thread_and_join,
+};
 use parts::tasks::{ThreadPool, WORKERS, pool_applies, pool_batch};
 use parts::traffic::{Channels, OurQueue, Traffic, time};
 
@@ -155,20 +159,77 @@ fn pool() {
     ours.join().expect("the workers end");
 }
 
+/// What is compared, and one start of each side.
+type Pair = (&'static str, fn(), fn());
+
 fn starts() {
-    compare(
-        "start and join : fork and waitpid",
-        (sized(200, 2), Unit::Microseconds),
-        |times| repeated(times, start_and_join),
-        |times| repeated(times, fork_and_wait),
-    );
+    let pairs: [Pair; 5] = [
+        (
+            "start and join : fork and waitpid",
+            start_and_join,
+            fork_and_wait,
+        ),
+        (
+            "Process::fork : fork and waitpid",
+            fork_a_closure,
+            fork_and_wait,
+        ),
+        (
+            "start and join : Command /bin/true",
+            start_and_join,
+            command,
+        ),
+        (
+            "StartMethod::Spawn : Command /bin/true",
+            spawn_and_join,
+            command,
+        ),
+        (
+            "start and join : std::thread",
+            start_and_join,
+            thread_and_join,
+        ),
+    ];
+    for (what, ours, theirs) in pairs {
+        let size = (sized(200, 2), Unit::Microseconds);
+        let (ours, theirs) = (
+            |times| repeated(times, ours),
+            |times| repeated(times, theirs),
+        );
+        compare(what, size, ours, theirs);
+    }
+    full_heap();
+    with_a_spare();
+}
+
+/// With 1 GiB in small pages: beside a start without it, and beside a bare fork of all that.
+fn full_heap() {
+    let bytes = sized(HEAP, 1 << 24);
     compare(
         "start and join, 1 GiB heap : empty heap",
         (sized(100, 2), Unit::Microseconds),
         |times| {
-            let _heap = Heap::touched(sized(HEAP, 1 << 24));
+            let _heap = Heap::touched(bytes);
             repeated(times, start_and_join)
         },
         |times| repeated(times, start_and_join),
+    );
+    let _heap = Heap::touched(bytes);
+    compare(
+        "start and join : fork, both with 1 GiB heap",
+        (sized(20, 2), Unit::Microseconds),
+        |times| repeated(times, start_and_join),
+        |times| repeated(times, fork_and_wait),
+    );
+}
+
+/// Only until the function runs, when a child is ready for it.
+fn with_a_spare() {
+    let spare = Spare::new();
+    compare(
+        "start to function, spare : std::thread",
+        (sized(100, 2), Unit::Microseconds),
+        |times| spare.starts(times),
+        |times| spare.threads(times),
     );
 }

@@ -1,20 +1,29 @@
 //! Python: `class Piao(Process)` with a `run()`, `start()`, `join(1)`.
 //!
-//! What a subclass keeps in `self` is an argument here.
+//! What a subclass keeps in `self` is a value that implements `Run`; it is serialised and sent.
 #![expect(clippy::print_stdout, reason = "an example speaks")]
 
-use multiproc::Process;
+use multiproc::{Process, Run};
+use serde::{Deserialize, Serialize};
 
 mod pace;
 
-fn stroll(name: String) {
-    println!("{name} strolls");
-    pace::sleep(2.0);
-    println!("{name} is back");
+#[derive(Serialize, Deserialize)]
+struct Piao {
+    name: String,
+}
+
+impl Run for Piao {
+    fn run(&mut self) {
+        println!("{} strolls", self.name);
+        pace::sleep(2.0);
+        println!("{} is back", self.name);
+    }
 }
 
 fn main() -> multiproc::Result<()> {
-    let mut process = Process::new(stroll, ("egon".to_owned(),));
+    let name = "egon".to_owned();
+    let mut process = Process::from_run(Piao { name });
     process.start()?;
     match process.join_timeout(pace::lasting(1.0))? {
         Some(code) => println!("ended with {code}"),

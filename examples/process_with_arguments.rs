@@ -1,24 +1,22 @@
 //! Python: `Process(target=dance, name="dance_process", args=("Zhang San",), kwargs={"age": 20})`, `start`, `join`,
 //! `current_process()`, `os.getpid()`, `os.getppid()`, `os.kill(pid, 9)`.
 //!
-//! All arguments go into the tuple, by place. The parent of a child is the fork server, a process of this program.
+//! All arguments go into the tuple, by place.
 #![expect(clippy::print_stdout, reason = "an example speaks")]
 
-use multiproc::{Process, current_process};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use multiproc::{Process, current_process, os};
 
 mod pace;
 
 fn introduce() {
-    let (process, parent) = (current_process(), std::os::unix::process::parent_id());
-    println!("{} is {}, from {parent}", process.name(), process.pid());
+    let (process, parent) = (current_process(), os::getppid());
+    println!("{} is {}, from {parent}", process.name(), os::getpid());
 }
 
 fn dance(name: String, age: u32) {
     introduce();
     println!("{name} ({age}) dances");
-    kill(Pid::this(), Signal::SIGKILL).expect("a process may kill itself");
+    os::kill(os::getpid(), 9).expect("a process may kill itself");
 }
 
 fn sing() {

@@ -1,13 +1,14 @@
 //! Starting a process and waiting for its end: ours, and what the kernel gives to everybody.
 #![expect(unsafe_code, reason = "fork, mmap, and writing to what was mapped")]
 
-use multiproc::Process;
+use multiproc::{Process, StartMethod};
 use nix::libc;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use std::ffi::c_void;
 use std::num::NonZeroUsize;
+use std::process::Command;
 use std::ptr::NonNull;
 
 const PAGE: usize = 4096;
@@ -19,6 +20,31 @@ pub(crate) fn start_and_join() {
     let mut process = Process::new(nothing, ());
     process.start().expect("a process starts");
     assert_eq!(process.join().expect("its end is told"), 0);
+}
+
+/// One by forking this process, as Python's `fork` does.
+pub(crate) fn fork_a_closure() {
+    let mut process = Process::fork(nothing);
+    process.start().expect("a process starts");
+    assert_eq!(process.join().expect("its end is told"), 0);
+}
+
+/// One by executing this program anew.
+pub(crate) fn spawn_and_join() {
+    let process = Process::builder(nothing, ()).start_method(StartMethod::Spawn);
+    let process = process.start().expect("a process starts");
+    assert_eq!(process.join().expect("its end is told"), 0);
+}
+
+/// Another program, by std. It does nothing.
+pub(crate) fn command() {
+    let status = Command::new("/bin/true").status();
+    assert!(status.expect("every system has it").success());
+}
+
+/// A thread.
+pub(crate) fn thread_and_join() {
+    std::thread::spawn(nothing).join().expect("no panic");
 }
 
 /// One process by the bare system calls.

@@ -18,6 +18,7 @@ mod arena;
 mod conditions;
 mod ends;
 mod examples;
+mod examples_start;
 mod executable;
 mod family;
 mod hostile;
