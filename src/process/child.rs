@@ -21,7 +21,7 @@ use crate::wire::{self, Bytes};
 use nix::unistd::{Pid, setpgid};
 use serde::{Deserialize, Serialize};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 /// The first part of a start message; the encoded arguments follow.
 #[derive(Debug, Serialize, Deserialize)]
@@ -41,14 +41,12 @@ pub(super) struct Task {
     pub(super) answers: bool,
 }
 
-/// Lives the life of a child of the fork server.
-pub(super) fn live(control: OwnedFd, lifeline_end: BorrowedFd<'_>, request: Request) -> ! {
-    let tie = (!request.detached).then_some(lifeline_end);
+/// Lives the life of a child of the fork server. A detached one is tied to nobody.
+pub(super) fn live(control: OwnedFd, tie: Option<OwnedFd>, request: Request) -> ! {
     let guard = signal::reset_as_child().and_then(|()| settle_in(tie, request.member));
     let Ok(guard) = guard else {
         process::exit_now(1);
     };
-    start::register_tables();
     client::adopt(control);
     if !request.member.has_order() {
         rehearse(request.member);
@@ -66,7 +64,7 @@ pub(super) fn live_forked(
 ) -> ! {
     let guard = signal::put_away_handlers(blocked)
         .and_then(|()| spawn::standard_streams())
-        .and_then(|()| settle_in(lifeline_end.map(AsFd::as_fd), member));
+        .and_then(|()| settle_in(own_end(lifeline_end)?, member));
     let Ok(guard) = guard else {
         process::exit_now(1);
     };
@@ -80,6 +78,15 @@ pub(super) fn live_forked(
         },
     };
     exit::leave(code)
+}
+
+/// In a fork server, before it forks: what each of its children would have to do again.
+pub(super) fn prepare_for_all() {
+    start::register_tables();
+    panics::install();
+    exit::install_for_children();
+    // Variables of the thread that have destructors, and the buffer of standard output.
+    let _nothing = panics::catch(false, io::stdout);
 }
 
 /// While there is no order yet: does once what an order will ask for, so that the memory which that touches is there.
@@ -131,8 +138,8 @@ impl Where {
 
 /// Lives the life of a child that is this program started anew.
 pub(super) fn live_spawned(lifeline_end: &OwnedFd, request: Request) -> ! {
-    let tie = (!request.detached).then(|| lifeline_end.as_fd());
-    let Ok(guard) = settle_in(tie, request.member) else {
+    let tie = own_end((!request.detached).then_some(lifeline_end));
+    let Ok(guard) = tie.and_then(|tie| settle_in(tie, request.member)) else {
         process::exit_now(1);
     };
     request.member.note_start_time(process::getpid());
@@ -151,12 +158,18 @@ fn carry_out(member: Member, guard: Option<OwnedFd>) -> ! {
 
 /// Process group, lifeline, slot: what must be true before anything else runs. Nothing ties a detached one to its parent, not even
 /// for the moment until its order is read.
-fn settle_in(lifeline_end: Option<BorrowedFd<'_>>, member: Member) -> io::Result<Option<OwnedFd>> {
+fn settle_in(tie: Option<OwnedFd>, member: Member) -> io::Result<Option<OwnedFd>> {
     setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
-    let guard = lifeline_end.map(lifeline::arm).transpose()?;
+    tie.as_ref().map(lifeline::arm).transpose()?;
     let occupied = member::occupy(member);
     occupied.map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(guard)
+    Ok(tie)
+}
+
+fn own_end(lifeline_end: Option<&OwnedFd>) -> io::Result<Option<OwnedFd>> {
+    lifeline_end
+        .map(|end| lifeline::reopen(end.as_fd()))
+        .transpose()
 }
 
 /// Reads the order in `block` and carries it out; the answer is the exit code.

@@ -109,7 +109,7 @@ pub(super) fn adopt(socket: OwnedFd) {
         return;
     };
     let connection = Connection::new(socket, None, baseline.known, baseline.rights);
-    LINK.lock().connection = connection.ok().map(Arc::new);
+    LINK.lock().connection = Some(Arc::new(connection));
 }
 
 /// In a new child: the guard that ends it with its parent. A detached one drops it.

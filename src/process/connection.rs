@@ -1,6 +1,6 @@
 //! The way from a member to a fork server.
 
-use super::exec::{self, PATIENCE};
+use super::exec::{self, Newborn, PATIENCE};
 use super::hook::Errand;
 use super::server::{Answer, Request};
 use super::surroundings::Known;
@@ -30,12 +30,8 @@ impl Connection {
     /// Starts a fork server.
     pub(super) fn to_new_server(rights: Option<u64>) -> Result<Self> {
         let newborn = exec::start_anew(|hello, preload| Errand::Server { hello, preload })?;
-        let pid = newborn.pid;
-        let connection = Self::new(newborn.socket, Some(pid), newborn.known, rights);
-        connection.map_err(|error| {
-            exec::discard(pid);
-            Error::os("a socket", error)
-        })
+        let Newborn { pid, socket, known } = newborn;
+        Ok(Self::new(socket, Some(pid), known, rights))
     }
 
     pub(super) fn new(
@@ -43,16 +39,15 @@ impl Connection {
         server: Option<i32>,
         known: Known,
         rights: Option<u64>,
-    ) -> io::Result<Self> {
-        socket::give_up_after(socket.as_fd(), PATIENCE)?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             socket: descriptor::Shared::new(socket),
             introduced: AtomicBool::new(false),
             server,
             forked: atfork::generation(),
             known,
             rights,
-        })
+        }
     }
 
     /// Has the server gone? For a forked child, its parent's has.
@@ -79,9 +74,13 @@ impl Connection {
     pub(super) fn ask(&self, request: Request, lifeline: &OwnedFd) -> Result<bool> {
         let introduced = self.introduced.swap(true, Relaxed);
         let lifeline = (!introduced).then(|| lifeline.as_fd());
-        let sent = self
-            .socket()
-            .and_then(|socket| socket::send(socket, &request.to_bytes(), lifeline));
+        let sent = self.socket().and_then(|socket| {
+            if !introduced {
+                // Most children never ask for anything: not before.
+                socket::give_up_after(socket, PATIENCE)?;
+            }
+            socket::send(socket, &request.to_bytes(), lifeline)
+        });
         match sent {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),

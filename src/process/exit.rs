@@ -32,14 +32,27 @@ extern "C" fn at_exit() {
     }
 }
 
+/// The handler of children is registered, and no other after it.
+static INHERITED: AtomicBool = AtomicBool::new(false);
+
+/// In a fork server: its children inherit the handler, which does nothing in the server itself.
+pub(super) fn install_for_children() {
+    exit::at_exit_with_status(leave_with_status);
+    INHERITED.store(true, SeqCst);
+}
+
 /// In a child: `exit(3)` must not run the handlers that it inherited, so the first of its own ends it.
 pub(super) fn install_for_child() {
     INSTALLED_IN.store(std::process::id(), SeqCst);
-    exit::at_exit_with_status(leave_with_status);
+    if !INHERITED.load(SeqCst) {
+        exit::at_exit_with_status(leave_with_status);
+    }
 }
 
 extern "C" fn leave_with_status(status: c_int, _argument: *mut c_void) {
-    leave(status & 0xff)
+    if INSTALLED_IN.load(SeqCst) == std::process::id() {
+        leave(status & 0xff);
+    }
 }
 
 /// Ends a child: calls what was registered, joins its children, flushes, says how it ended, and is gone.
@@ -56,9 +69,10 @@ pub(super) fn leave(code: i32) -> ! {
 /// This process is about to leave: nobody should start anything.
 static ENDING: AtomicBool = AtomicBool::new(false);
 
-/// In a forked child: its parent may have been about to leave.
+/// In a child that was forked from another than the fork server: its parent may have been about to leave, and has handlers of its own.
 pub(super) fn begin_anew() {
     ENDING.store(false, SeqCst);
+    INHERITED.store(false, SeqCst);
 }
 
 /// Is this process about to leave?
@@ -83,6 +97,9 @@ fn end_children() {
             log::info!("waiting for process {} (pid {})", child.name(), child.pid);
         }
         let _ended = child.wait(Deadline::NEVER);
+    }
+    if daemons.is_empty() {
+        return;
     }
     let grace = Deadline::after(GRACE);
     for daemon in daemons {

@@ -12,11 +12,11 @@ use crate::shm::member::{Member, Status};
 use crate::shm::settle;
 use crate::sys::clock::Deadline;
 use crate::sys::process::{self, Fork};
-use crate::sys::{exit, pidfd, signal, socket, spawn, thread};
+use crate::sys::{exit, lifeline, pidfd, signal, socket, spawn, thread};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signalfd::SignalFd;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 /// A request to start a child; its order comes through its slot.
@@ -86,6 +86,7 @@ fn begin(preload: Option<Call>) -> io::Result<String> {
         signal::be_deaf_as_server()?;
     }
     surroundings::note_baseline();
+    child::prepare_for_all();
     Ok(trouble.unwrap_or_default())
 }
 
@@ -205,14 +206,14 @@ impl Server {
 
     fn fork(&mut self, index: usize, request: Request) -> io::Result<(i32, OwnedFd, OwnedFd)> {
         let (ours, theirs) = socket::pair()?;
-        let lifeline = self.peers[index]
-            .lifeline
-            .as_ref()
-            .ok_or(io::ErrorKind::InvalidInput)?;
+        let lifeline = self.peers[index].lifeline.as_ref();
+        let lifeline = lifeline.ok_or(io::ErrorKind::InvalidInput)?;
+        let tie = (!request.detached).then(|| lifeline::reopen(lifeline.as_fd()));
+        let tie = tie.transpose()?;
         // What a preload function holds, its children hold.
         let _heir = handle::bequeath(Some(request.member));
         match fork()? {
-            Fork::Child => become_child(theirs, lifeline.as_fd(), request),
+            Fork::Child => become_child(theirs, tie, request),
             Fork::Parent { child } => {
                 let pidfd = pidfd::open(child).inspect_err(|_| {
                     let _gone = nix::sys::signal::kill(
@@ -255,12 +256,13 @@ fn fork() -> io::Result<Fork> {
     unsafe { process::fork() }
 }
 
-fn become_child(control: OwnedFd, lifeline: BorrowedFd<'_>, request: Request) -> ! {
+fn become_child(control: OwnedFd, tie: Option<OwnedFd>, request: Request) -> ! {
     // The arena's too: this child may have to start a fork server of its own.
-    let arena = Arena::existing().map_or(lifeline, Arena::fd);
-    let keep = [control.as_raw_fd(), lifeline.as_raw_fd(), arena.as_raw_fd()];
+    let arena = Arena::existing().map_or(control.as_fd(), Arena::fd);
+    let tied = tie.as_ref().map_or(control.as_fd(), AsFd::as_fd);
+    let keep = [control.as_raw_fd(), tied.as_raw_fd(), arena.as_raw_fd()];
     close_all_but(keep.map(i32::cast_unsigned));
-    child::live(control, lifeline, request)
+    child::live(control, tie, request)
 }
 
 #[expect(

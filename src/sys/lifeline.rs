@@ -1,8 +1,8 @@
 //! The lifeline: the kernel kills a child when the member that asked for it is gone.
 #![expect(unsafe_code, reason = "F_SETSIG has no wrapper in nix")]
 //!
-//! A pipe whose write end only the asking member holds. The child opens the read end anew (owner and signal belong to the
-//! open file description, which is otherwise shared with its siblings) and asks for SIGKILL when it changes. Nothing is ever
+//! A pipe whose write end only the asking member holds. The child has an end that was opened anew for it (owner and signal
+//! belong to the open file description, which is otherwise shared with its siblings) and asks for SIGKILL when it changes. Nothing is ever
 //! written: the one change is that the last write end is closed. No thread and no polling, and unlike `PR_SET_PDEATHSIG`
 //! it does not follow the thread that forked.
 //!
@@ -29,11 +29,16 @@ pub(crate) fn create() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((above_streams(read_end)?, above_streams(write_end)?))
 }
 
-/// Ties this process to the holder of the write end. The answer must be kept open.
-pub(crate) fn arm(read_end: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+/// The read end opened anew, as one process's own. Cheaper in a process that does it often than in each of its children, for whom the
+/// kernel would have to make up `/proc/self`.
+pub(crate) fn reopen(read_end: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let path = format!("/proc/self/fd/{}", read_end.as_raw_fd());
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let own = nix::fcntl::open(path.as_str(), flags, Mode::empty())?;
+    above_streams(nix::fcntl::open(path.as_str(), flags, Mode::empty())?)
+}
+
+/// Ties this process to the holder of the write end, by an end that is its own. That must be kept open.
+pub(crate) fn arm(own: &OwnedFd) -> io::Result<()> {
     let set = |command: libc::c_int, value: libc::c_int| {
         // SAFETY: the three commands take a number, and `own` is open for the time of the call.
         Errno::result(unsafe { libc::fcntl(own.as_raw_fd(), command, value) })
@@ -44,7 +49,7 @@ pub(crate) fn arm(read_end: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     if gone(own.as_fd())? {
         super::process::exit_now(1);
     }
-    Ok(own)
+    Ok(())
 }
 
 /// Was the write end closed before the guard was armed? Then no signal will come any more.
