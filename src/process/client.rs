@@ -11,7 +11,7 @@ use crate::shm::member::Status;
 use crate::shm::{Member, settle};
 use crate::sys::atfork::Forkable;
 use crate::sys::private::{Private, PrivateGuard};
-use crate::sys::{lifeline, process};
+use crate::sys::{lifeline, limits, process};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Link {
         }
         // With the server, its answers have gone.
         self.spares.lose();
-        let connection = Arc::new(Connection::to_new_server(surroundings::rights_now())?);
+        let connection = Arc::new(Connection::to_new_server(limits::rights())?);
         if connection.ask(request, &*self.watched()?)? {
             return Ok(connection);
         }
@@ -217,7 +217,7 @@ fn end_unheld(connection: &Connection, member: Member, pid: i32) {
 
 /// Starts a server, where there is none with these rights. One that began with others is left to the children that it has, and its
 /// spare children are ended.
-pub(super) fn renew(rights: Option<u64>) -> Result<()> {
+pub(super) fn renew(rights: u64) -> Result<()> {
     let mut link = LINK.lock();
     let fitting = link.connection.as_ref();
     if fitting.is_some_and(|connection| connection.fits(rights)) {

@@ -22,24 +22,19 @@ pub(super) struct Connection {
     forked: u32,
     /// Where the server is.
     pub(super) known: Known,
-    /// What the server may do, as far as is known.
-    rights: Option<u64>,
+    /// What the server may do.
+    rights: u64,
 }
 
 impl Connection {
     /// Starts a fork server.
-    pub(super) fn to_new_server(rights: Option<u64>) -> Result<Self> {
+    pub(super) fn to_new_server(rights: u64) -> Result<Self> {
         let newborn = exec::start_anew(|hello, preload| Errand::Server { hello, preload })?;
         let Newborn { pid, socket, known } = newborn;
         Ok(Self::new(socket, Some(pid), known, rights))
     }
 
-    pub(super) fn new(
-        socket: OwnedFd,
-        server: Option<i32>,
-        known: Known,
-        rights: Option<u64>,
-    ) -> Self {
+    pub(super) fn new(socket: OwnedFd, server: Option<i32>, known: Known, rights: u64) -> Self {
         Self {
             socket: descriptor::Shared::new(socket),
             introduced: AtomicBool::new(false),
@@ -56,8 +51,8 @@ impl Connection {
     }
 
     /// May the server do what a process may that has these rights?
-    pub(super) fn fits(&self, rights: Option<u64>) -> bool {
-        rights.is_none() || self.rights.is_none() || self.rights == rights
+    pub(super) fn fits(&self, rights: u64) -> bool {
+        self.rights == rights
     }
 
     /// In a forked child, before anything else runs: the server must not take it for its parent.

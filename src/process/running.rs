@@ -4,6 +4,7 @@ use super::connection::Connection;
 use super::current::Identity;
 use super::method::StartMethod;
 use super::report::{self, Report, Value};
+use super::spares;
 use crate::error::{Error, ErrorKind, RemoteError, Result};
 use crate::shm::member::Status;
 use crate::shm::{Member, settle};
@@ -136,6 +137,9 @@ impl Running {
         let pidfd = self.own_pidfd()?;
         if let Some(ended) = &*self.ended.lock() {
             return Ok(Some(ended.clone()));
+        }
+        if !deadline.passed() {
+            spares::tend();
         }
         let over = pidfd::wait(pidfd, deadline);
         if !over.map_err(|error| Error::os("wait for a process", error))? {

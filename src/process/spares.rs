@@ -7,11 +7,11 @@ use super::client::{LINK, Link};
 use super::connection::{Answered, Connection};
 use super::server::Request;
 use super::settings::SETTINGS;
-use super::{client, current, start, surroundings};
+use super::{client, current, start};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::{Member, settle};
 use crate::sys::clock::Deadline;
-use crate::sys::{pidfd, process};
+use crate::sys::{limits, pidfd, process};
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -122,8 +122,9 @@ pub(super) fn take(link: &mut Link) -> Option<Spare> {
             hear_next(link)?;
             continue;
         };
+        // At once: whether it lives is asked while it wakes.
+        spare.member.rouse();
         if !spare.is_dead() {
-            spare.member.rouse();
             return Some(spare);
         }
         spare.discard();
@@ -149,14 +150,14 @@ fn hear_next(link: &mut Link) -> Option<()> {
     Some(())
 }
 
-/// Asks for as many as are missing.
-pub(super) fn refill(parent: Member) {
+/// Asks for as many as are missing, and hears of those that have come. Called when there is time: a start would wait for it.
+pub(super) fn tend() {
     let wanted = SETTINGS.lock().spares;
     if wanted == 0 {
         return;
     }
-    let mut link = LINK.lock();
-    if let Err(error) = ask_for(&mut link, wanted, parent) {
+    let asked = start::prepare().and_then(|parent| ask_for(&mut LINK.lock(), wanted, parent));
+    if let Err(error) = asked {
         log::warn!("spare children cannot be started: {error}");
     }
 }
@@ -223,13 +224,13 @@ pub fn set_spare_children(count: usize) -> Result<()> {
         let text = "a daemon may not have children";
         return Err(Error::new(ErrorKind::Misuse, text));
     }
-    let parent = start::prepare()?;
+    start::prepare()?;
     SETTINGS.lock().spares = count;
     discard_all_but(count);
     if count == 0 {
         return Ok(());
     }
-    client::renew(surroundings::rights_now())?;
-    refill(parent);
+    client::renew(limits::rights())?;
+    tend();
     Ok(())
 }

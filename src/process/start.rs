@@ -199,7 +199,7 @@ fn launch(
     let running = running_child(method, order, member, started, kept);
     running::add(&running);
     if method == StartMethod::ForkServer {
-        spares::refill(parent);
+        spares::tend();
     }
     Ok(running)
 }
@@ -229,7 +229,7 @@ impl Begun {
     }
 
     /// May a child that comes this way do what this process may?
-    fn fits(&self, rights: Option<u64>) -> bool {
+    fn fits(&self, rights: u64) -> bool {
         match self {
             Self::Served(begun) => begun.connection().fits(rights),
             Self::Forked(_) | Self::Spawned(_) => true,

@@ -56,7 +56,7 @@ pub(super) struct Surroundings {
     group: Option<i32>,
     /// What its parent may do: not told, but compared with what its server may.
     #[serde(skip)]
-    pub(super) rights: Option<u64>,
+    pub(super) rights: u64,
 }
 
 /// What a fork server had when it began: its children have it too, until they are told otherwise.
@@ -67,7 +67,7 @@ pub(super) struct Baseline {
     cpus: Vec<u32>,
     limits: Vec<limits::Limit>,
     pub(super) known: Known,
-    pub(super) rights: Option<u64>,
+    pub(super) rights: u64,
 }
 
 /// What a fork server tells of its baseline, so that what is long is sent only when it has changed.
@@ -92,10 +92,9 @@ pub(super) fn baseline() -> Option<&'static Baseline> {
 
 impl Baseline {
     fn now() -> Self {
-        let status = limits::status();
         let (limits, cpus) = limits_now();
         Self {
-            umask: status.and_then(|status| status.umask),
+            umask: limits::umask(),
             nice: limits::niceness(),
             known: Known {
                 variables: environment::fingerprint(&environment::variables()),
@@ -103,7 +102,7 @@ impl Baseline {
             },
             cpus,
             limits,
-            rights: rights(status),
+            rights: limits::rights(),
         }
     }
 }
@@ -118,18 +117,6 @@ fn fingerprint(limits: &[limits::Limit], cpus: &[u32]) -> u64 {
     let mut hasher = DefaultHasher::new();
     (limits, cpus).hash(&mut hasher);
     hasher.finish()
-}
-
-/// What this process may do now.
-pub(super) fn rights_now() -> Option<u64> {
-    rights(limits::status())
-}
-
-/// A number that changes with what this process may do, and with its session.
-fn rights(status: Option<limits::Status>) -> Option<u64> {
-    let session = nix::unistd::getsid(None).map_or(0, Pid::as_raw);
-    let session = u64::from(session.cast_unsigned()).rotate_left(32);
-    Some(status?.rights ^ session)
 }
 
 impl Options {
@@ -209,12 +196,11 @@ impl Surroundings {
     }
 
     fn inherited() -> Self {
-        let status = limits::status();
         Self {
-            rights: rights(status),
+            rights: limits::rights(),
             cwd: Some(environment::directory()),
             place: environment::place(),
-            umask: status.and_then(|status| status.umask),
+            umask: limits::umask(),
             nice: Some(limits::niceness()),
             ..Self::default()
         }

@@ -10,6 +10,7 @@
 use nix::errno::Errno;
 use nix::libc;
 use nix::sched::CpuSet;
+use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -77,51 +78,58 @@ pub(crate) fn set_cpus(cpus: &[u32]) -> io::Result<()> {
     Ok(nix::sched::sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
-/// What the kernel tells of this thread in text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Status {
-    /// The file mode creation mask. To ask for it otherwise is to change it.
-    pub(crate) umask: Option<u32>,
-    /// A number that changes with user and group ids, capabilities, and what seccomp forbids.
-    pub(crate) rights: u64,
+/// The file mode creation mask; `None` where nobody can tell.
+///
+/// To ask the kernel for it is to change it, for all threads. So one who is alone changes it and changes it back, and one who is not
+/// reads what `/proc` says.
+pub(crate) fn umask() -> Option<u32> {
+    if super::thread::is_alone() {
+        let mask = nix::sys::stat::umask(Mode::from_bits_truncate(0o077));
+        nix::sys::stat::umask(mask);
+        return Some(mask.bits());
+    }
+    let mut text = [0; 4096];
+    let length = File::open("/proc/self/status").ok()?.read(&mut text).ok()?;
+    parse_umask(std::str::from_utf8(&text[..length]).ok()?)
 }
 
-/// The lines that say what a thread may do.
-const RIGHTS: [&str; 10] = [
-    "Uid:",
-    "Gid:",
-    "Groups:",
-    "CapInh:",
-    "CapPrm:",
-    "CapEff:",
-    "CapBnd:",
-    "CapAmb:",
-    "NoNewPrivs:",
-    "Seccomp:",
-];
-
-/// Reads it from `/proc`; `None` where that is not mounted, or there is no room for a descriptor.
-pub(crate) fn status() -> Option<Status> {
-    let mut text = String::with_capacity(4096);
-    let mut file = File::open("/proc/thread-self/status").ok()?;
-    file.read_to_string(&mut text).ok()?;
-    Some(parse_status(&text))
+fn parse_umask(status: &str) -> Option<u32> {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(mask.trim(), 8).ok()
 }
 
-fn parse_status(text: &str) -> Status {
-    let mut umask = None;
+/// A number that changes with what this thread may do: user and group ids, capabilities, what seccomp forbids; and with its session.
+pub(crate) fn rights() -> u64 {
     let mut hasher = DefaultHasher::new();
-    for line in text.lines() {
-        if let Some(mask) = line.strip_prefix("Umask:") {
-            umask = u32::from_str_radix(mask.trim(), 8).ok();
-        } else if RIGHTS.iter().any(|name| line.starts_with(name)) {
-            line.hash(&mut hasher);
-        }
+    nix::unistd::getresuid()
+        .ok()
+        .map(|ids| [ids.real, ids.effective, ids.saved])
+        .hash(&mut hasher);
+    nix::unistd::getresgid()
+        .ok()
+        .map(|ids| [ids.real, ids.effective, ids.saved])
+        .hash(&mut hasher);
+    nix::unistd::getgroups().ok().hash(&mut hasher);
+    nix::unistd::getsid(None).ok().hash(&mut hasher);
+    capabilities().hash(&mut hasher);
+    for option in [libc::PR_GET_SECCOMP, libc::PR_GET_NO_NEW_PRIVS] {
+        // SAFETY: these two take no arguments but zeros and only answer.
+        unsafe { libc::prctl(option, 0, 0, 0, 0) }.hash(&mut hasher);
     }
-    Status {
-        umask,
-        rights: hasher.finish(),
-    }
+    hasher.finish()
+}
+
+/// `capget(2)`: effective, permitted, inheritable, twice 32 bits each.
+fn capabilities() -> [u32; 6] {
+    /// `_LINUX_CAPABILITY_VERSION_3`.
+    const VERSION: u32 = 0x2008_0522;
+    let header = [VERSION, 0];
+    let mut sets = [0; 6];
+    // SAFETY: the kernel reads a version and a pid, and writes the six words of that version.
+    unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) };
+    sets
 }
 
 #[cfg(test)]
@@ -129,14 +137,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn status_has_a_mask_and_rights() {
-        let one = parse_status("Name:\tx\nUmask:\t0022\nUid:\t0\t0\t0\t0\nSeccomp:\t0\n");
-        let other = parse_status("Name:\ty\nUmask:\t0077\nUid:\t0\t0\t0\t0\nSeccomp:\t0\n");
-        assert_eq!((one.umask, other.umask), (Some(0o22), Some(0o77)));
-        assert_eq!(one.rights, other.rights);
-        assert_ne!(
-            one.rights,
-            parse_status("Uid:\t1\t0\t0\t0\nSeccomp:\t0\n").rights
-        );
+    fn the_mask_is_read() {
+        assert_eq!(parse_umask("Name:\tx\nUmask:\t0027\nUid:\t0\n"), Some(0o27));
+        assert_eq!(parse_umask("Name:\tx\n"), None);
+        // Both ways, as far as a test with threads can go.
+        assert!(umask().is_some_and(|mask| mask <= 0o777));
+    }
+
+    #[test]
+    fn rights_stay_the_same() {
+        assert_eq!(rights(), rights());
     }
 }

@@ -4,7 +4,7 @@
 //! # Safety
 //! `gettid` takes nothing and cannot fail.
 
-use super::atomic::{AtomicU32, Relaxed};
+use super::atomic::{Acquire, AtomicPtr, AtomicU32, Relaxed, Release};
 use nix::libc;
 use std::cell::Cell;
 
@@ -45,6 +45,21 @@ pub(crate) fn cpus() -> u32 {
     let count = u32::try_from(count.max(1)).unwrap_or(1);
     CPUS.store(count, Relaxed);
     count
+}
+
+/// Is it known that this process has one thread? The C library tells (glibc from 2.32 on).
+pub(crate) fn is_alone() -> bool {
+    static FLAG: AtomicPtr<libc::c_char> = AtomicPtr::new(std::ptr::null_mut());
+    static ASKED: AtomicU32 = AtomicU32::new(0);
+    if ASKED.load(Acquire) == 0 {
+        // SAFETY: a name that ends with a zero byte is looked up.
+        let flag = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
+        FLAG.store(flag.cast(), Release);
+        ASKED.store(1, Release);
+    }
+    let flag = FLAG.load(Acquire);
+    // SAFETY: null, or the library's variable of one byte, which it changes only when a second thread is about to be.
+    !flag.is_null() && unsafe { flag.read_volatile() } != 0
 }
 
 /// The number of threads of this process; 0 where nobody can tell.
