@@ -1,6 +1,7 @@
 //! Ours beside theirs, as ratios: medians of ten alternating rounds, both on the same two CPUs, results checked.
 //!
-//! One line of the table per ratio. One has no rival: it is a start with a full heap beside a start with an empty one.
+//! One line of the table per ratio; with words as arguments, only those lines that have one of them. One has no rival: it is a
+//! start with a full heap beside a start with an empty one.
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
 use multiproc::{Lock, Pool};
@@ -73,6 +74,9 @@ fn compare(
     mut ours: impl FnMut(u64) -> Duration,
     mut theirs: impl FnMut(u64) -> Duration,
 ) {
+    if !is_wanted(what) {
+        return;
+    }
     // Once unmeasured: first uses, cold caches.
     ours(pieces.min(1000));
     theirs(pieces.min(1000));
@@ -86,6 +90,12 @@ fn compare(
     let ratio = median(rounds.iter().map(|(ours, theirs)| ours / theirs));
     let unit = unit.name();
     println!("{what:<44} {ours:>10.3} {theirs:>10.3} {ratio:>7.2}  {unit}");
+}
+
+fn is_wanted(what: &str) -> bool {
+    let arguments = std::env::args().skip(1);
+    let words: Vec<String> = arguments.filter(|word| !word.starts_with('-')).collect();
+    words.is_empty() || words.iter().any(|word| what.contains(word.as_str()))
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

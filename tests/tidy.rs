@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 
 #[path = "tidy/can_fail.rs"]
 mod can_fail;
+#[path = "tidy/python.rs"]
+mod python;
 #[path = "tidy/source.rs"]
 mod source;
 
@@ -330,4 +332,12 @@ fn documents_name_tests_that_exist() {
     assert!(!document("docs/python-mapping.md").text.trim().is_empty());
     let tests = files(&["tests"], &RUST);
     none(&named_tests(&document("docs/guarantees.md"), &tests));
+}
+
+#[test]
+fn cases_of_python_have_tests() {
+    let path = "tests/python_cases.tsv";
+    let table = File::new(path, &read(&package().join(path)));
+    let tests = files(&["tests"], &RUST);
+    none(&python::python_cases(&python::EXPECTED, &table, &tests));
 }

@@ -10,7 +10,7 @@ use super::report;
 use super::server::Request;
 use super::start::{self, Closure};
 use super::surroundings::Surroundings;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::Block;
 use crate::shm::message::Cargo;
@@ -221,7 +221,7 @@ fn run(task: Task, arguments: &[u8], message: Block) -> i32 {
     match panics::catch(false, || task.call.invoke(arguments, &mut decoded)) {
         Ok(Ok(reply)) if task.answers => leave(|| report::leave_value(reply)),
         Ok(Ok(_nothing)) => 0,
-        Ok(Err(error)) => fail(&format!("{}: {error}", task.call.name())),
+        Ok(Err(error)) => fail_with(error.kind(), &format!("{}: {error}", task.call.name())),
         Err(panic) => panicked(&panic),
     }
 }
@@ -238,7 +238,7 @@ fn run_copied(closure: Closure) -> i32 {
 fn leave(value: impl FnOnce() -> Result<()>) -> i32 {
     match value() {
         Ok(()) => 0,
-        Err(error) => fail(&format!("the value is lost: {error}")),
+        Err(error) => fail_with(error.kind(), &format!("the value is lost: {error}")),
     }
 }
 
@@ -247,9 +247,15 @@ fn panicked(panic: &Panic) -> i32 {
     1
 }
 
-/// The function could not be called at all, or its value not be told.
+/// The function could not be called at all.
 fn fail(text: &str) -> i32 {
+    fail_with(ErrorKind::Panicked, text)
+}
+
+/// The function could not be called, or its value not be told.
+fn fail_with(kind: ErrorKind, text: &str) -> i32 {
     let (name, pid) = (&current::identity().name, std::process::id());
     crate::sys::exit::write_to_stderr(&format!("process {name} (pid {pid}): {text}\n"));
-    panicked(&Panic::without_place(text.to_owned()))
+    report::leave_failure(&Panic::without_place(text.to_owned()), kind);
+    1
 }

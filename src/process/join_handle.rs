@@ -100,9 +100,9 @@ impl<R: DeserializeOwned> JoinHandle<R> {
     ///
     /// # Errors
     /// What happened instead: [`ErrorKind::Panicked`] with message, file, line, and a backtrace where the environment asked for one;
-    /// [`ErrorKind::Exited`] with the code; [`ErrorKind::Killed`] with minus the signal; [`ErrorKind::Decode`] when the value did not
-    /// survive the journey; [`ErrorKind::UnknownStatus`]; [`ErrorKind::Misuse`] in a process that did not start it. The first three
-    /// have a [`RemoteError`].
+    /// [`ErrorKind::Exited`] with the code; [`ErrorKind::Killed`] with minus the signal; [`ErrorKind::Encode`], [`ErrorKind::NoSpace`] or
+    /// [`ErrorKind::Decode`] when the value did not survive the journey; [`ErrorKind::UnknownStatus`];
+    /// [`ErrorKind::Misuse`] in a process that did not start it. What the child told has a [`RemoteError`].
     pub fn join(self) -> Result<R> {
         let running = self.process.started()?;
         let ended = running.wait(crate::sys::clock::Deadline::NEVER)?;
@@ -114,7 +114,7 @@ impl<R: DeserializeOwned> JoinHandle<R> {
 
     fn why(&self, ended: Ended) -> Error {
         if let Some(panic) = ended.panic {
-            return Error::remote_error(ErrorKind::Panicked, panic);
+            return Error::remote_error(ended.kind, panic);
         }
         let Some(code) = ended.code else {
             return ErrorKind::UnknownStatus.into();

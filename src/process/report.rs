@@ -14,14 +14,44 @@ use serde::{Deserialize, Serialize};
 /// The first part of what a child leaves; a value's bytes follow.
 #[derive(Debug, Serialize, Deserialize)]
 enum Kind {
-    Panicked(Panic),
+    Failed(Panic, Failure),
     Value,
+}
+
+/// What sort of failure it was, as far as who joins may match on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Failure {
+    Panicked,
+    Encode,
+    Decode,
+    NoSpace,
+}
+
+impl Failure {
+    fn of(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Encode => Self::Encode,
+            ErrorKind::Decode => Self::Decode,
+            ErrorKind::NoSpace => Self::NoSpace,
+            _ => Self::Panicked,
+        }
+    }
+
+    fn kind(self) -> ErrorKind {
+        match self {
+            Self::Panicked => ErrorKind::Panicked,
+            Self::Encode => ErrorKind::Encode,
+            Self::Decode => ErrorKind::Decode,
+            Self::NoSpace => ErrorKind::NoSpace,
+        }
+    }
 }
 
 /// What a child has left.
 #[derive(Debug)]
 pub(super) enum Report {
-    Panicked(Panic),
+    /// A panic, or what kept the function from being called or its value from being told.
+    Failed(Panic, ErrorKind),
     /// The encoded value, with the handles in it.
     Value(Value),
 }
@@ -46,7 +76,13 @@ pub(super) fn leave_value(reply: Reply) -> Result<()> {
 
 /// Leaves the panic that ends this process. There may be no room for it, and nobody to tell that.
 pub(super) fn leave_panic(panic: &Panic) {
-    let _no_room = leave(&Kind::Panicked(panic.clone()), &[], Cargo::default());
+    leave_failure(panic, ErrorKind::Panicked);
+}
+
+/// Leaves what went wrong where nothing panicked.
+pub(super) fn leave_failure(what: &Panic, kind: ErrorKind) {
+    let kind = Kind::Failed(what.clone(), Failure::of(kind));
+    let _no_room = leave(&kind, &[], Cargo::default());
 }
 
 fn leave(kind: &Kind, rest: &[u8], cargo: Cargo) -> Result<()> {
@@ -67,7 +103,7 @@ pub(super) fn left_by(member: Member) -> Option<Report> {
     let (kind, rest) = wire::decode_first::<Kind>(&message.bytes).ok()?;
     let start = message.bytes.len() - rest.len();
     Some(match kind {
-        Kind::Panicked(panic) => Report::Panicked(panic),
+        Kind::Failed(what, failure) => Report::Failed(what, failure.kind()),
         Kind::Value => Report::Value(Value { message, start }),
     })
 }

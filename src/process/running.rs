@@ -24,6 +24,8 @@ pub(crate) struct Ended {
     /// `None`: nobody can tell.
     pub(crate) code: Option<i32>,
     pub(crate) panic: Option<RemoteError>,
+    /// What sort of failure `panic` tells of.
+    pub(super) kind: ErrorKind,
 }
 
 /// Who hears from the kernel how a child ended.
@@ -162,11 +164,12 @@ impl Running {
     /// Learns how it ended, then gives back all that it had.
     fn settle(&self, pidfd: BorrowedFd<'_>) -> Ended {
         let code = self.final_code(pidfd);
-        let mut panic = None;
+        let (mut panic, mut kind) = (None, ErrorKind::Panicked);
         match report::left_by(self.member) {
             None => {}
             Some(Report::Value(value)) => *self.value.lock() = Some(value),
-            Some(Report::Panicked(what)) => {
+            Some(Report::Failed(what, sort)) => {
+                kind = sort;
                 let pid = self.pid.cast_unsigned();
                 panic = Some(what.into_remote(self.name().to_owned(), pid, code));
             }
@@ -178,7 +181,7 @@ impl Running {
             );
         }
         CHILDREN.lock().retain(|child| child.member != self.member);
-        Ended { code, panic }
+        Ended { code, panic, kind }
     }
 
     /// What it said itself, or who reaped it, or the kernel.

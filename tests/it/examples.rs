@@ -88,6 +88,8 @@ fn build(name: &str, profile: &Path) {
 pub(crate) fn lines(name: &str, second: u32) -> Vec<String> {
     let mut command = Command::new(program(name));
     command.env("MULTIPROC_EXAMPLE_SLEEP_MS", second.to_string());
+    // Some panic on purpose, and a backtrace of a debug build takes its time.
+    command.env("RUST_BACKTRACE", "0");
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();

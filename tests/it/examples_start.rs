@@ -183,7 +183,7 @@ fn captures() {
     assert_eq!(lines("fork_with_captures", 1), expected);
 }
 
-/// With two seconds for those that end by themselves.
+/// With four seconds for those that end by themselves.
 fn survives() {
     let expected = [
         "segfaults: killed by signal 11",
@@ -193,7 +193,7 @@ fn survives() {
         "never returns: killed by signal 15",
         "main lives",
     ];
-    assert_eq!(lines("process_survives_segfault", 1000), expected);
+    assert_eq!(lines("process_survives_segfault", 2000), expected);
 }
 
 fn preload() {

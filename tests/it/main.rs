@@ -4,7 +4,7 @@
 //! test is the main thread of a fresh process in a session of its own; see [`runner`].
 //!
 //! A new module is a file beside this one with `pub(crate) fn tests() -> Vec<Case>`, a `mod` line and a line
-//! in [`cases`]. A test is `fn()` and panics when it fails.
+//! in [`MODULES`]. A test is `fn()` and panics when it fails.
 
 #![expect(clippy::unwrap_used, reason = "a test reports a surprise by panicking")]
 #![expect(
@@ -20,11 +20,19 @@ mod ends;
 mod examples;
 mod examples_start;
 mod executable;
+mod exits;
 mod family;
+mod forks;
+mod helper;
 mod hostile;
 mod kit;
+mod life;
 mod lock;
 mod logging;
+mod many;
+mod methods;
+mod misuse;
+mod outcomes;
 mod pool;
 mod pool_death;
 mod pool_end;
@@ -37,53 +45,64 @@ mod process;
 mod queue;
 mod queue_death;
 mod queue_handles;
+mod relatives;
 mod runner;
 mod runner_checks;
 mod scribble;
 mod signals;
 mod smoke;
 mod spares;
+mod streams;
 mod surroundings;
 mod ways;
 mod wordcount;
 
 /// Every test and every program of this binary, module by module.
+const MODULES: &[fn() -> Vec<runner::Case>] = &[
+    runner_checks::specimens,
+    runner_checks::tests,
+    arena::tests,
+    conditions::tests,
+    ends::tests,
+    examples::tests,
+    executable::tests,
+    family::tests,
+    hostile::tests,
+    lock::tests,
+    logging::tests,
+    pool::tests,
+    pool_values::tests,
+    pool_ways::tests,
+    pool_death::tests,
+    pool_storm::tests,
+    pool_trouble::tests,
+    pool_end::tests,
+    pool_end::programs,
+    preload::tests,
+    process::tests,
+    queue::tests,
+    queue_death::tests,
+    queue_handles::tests,
+    scribble::tests,
+    signals::tests,
+    exits::tests,
+    forks::tests,
+    helper::tests,
+    life::tests,
+    many::tests,
+    methods::tests,
+    misuse::tests,
+    outcomes::tests,
+    relatives::tests,
+    streams::tests,
+    smoke::tests,
+    spares::tests,
+    surroundings::tests,
+    wordcount::tests,
+];
+
 fn cases() -> Vec<runner::Case> {
-    [
-        runner_checks::specimens(),
-        runner_checks::tests(),
-        arena::tests(),
-        conditions::tests(),
-        ends::tests(),
-        examples::tests(),
-        executable::tests(),
-        family::tests(),
-        hostile::tests(),
-        lock::tests(),
-        logging::tests(),
-        pool::tests(),
-        pool_values::tests(),
-        pool_ways::tests(),
-        pool_death::tests(),
-        pool_storm::tests(),
-        pool_trouble::tests(),
-        pool_end::tests(),
-        pool_end::programs(),
-        preload::tests(),
-        process::tests(),
-        queue::tests(),
-        queue_death::tests(),
-        queue_handles::tests(),
-        scribble::tests(),
-        signals::tests(),
-        smoke::tests(),
-        spares::tests(),
-        surroundings::tests(),
-        wordcount::tests(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    MODULES.iter().flat_map(|module| module()).collect()
 }
 
 fn main() -> ExitCode {

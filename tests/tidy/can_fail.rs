@@ -1,5 +1,6 @@
 //! Each checker complains when it should, and not when it should not.
 
+use crate::python::python_cases;
 use crate::source::File;
 use crate::{
     LONGEST, atomics, forbidden_words, layers, lengths, machine_paths, named_tests, unsafe_files,
@@ -164,4 +165,37 @@ fn tests_that_do_not_exist() {
     assert_eq!(check("`lock::smoke` `it::lock::smoke` `lock::table`"), 0);
     assert_eq!(check("`lock::gone` and `queue::smoke`"), 2);
     assert_eq!(check("`Lock::new`, `arena::usage()`, `a b`"), 0);
+}
+
+#[test]
+fn cases_of_python_without_a_test() {
+    let tests = [
+        File::new(
+            "tests/it/life.rs",
+            "case(\"life::close\", close), fn helps() {}",
+        ),
+        File::new("tests/harness.rs", "#[test]\nfn starts() {}\nfn helps() {}"),
+    ];
+    let expected: [(&str, &[&str]); 2] = [("a", &["one", "two"]), ("b", &["one"])];
+    let check = |text: &str| {
+        let table = File::new("tests/python_cases.tsv", text);
+        python_cases(&expected, &table, &tests)
+    };
+    let good = "# comment\n\na\tone\tlife::close harness::starts\nb\tone\tlife::close\n\
+        a\ttwo\t- a reason that is long enough\n";
+    assert_eq!(check(good), [""; 0]);
+    let bad = |from: &str, to: &str| check(&good.replace(from, to)).len();
+    assert_eq!(bad("b\tone\tlife::close\n", ""), 1, "no line");
+    assert_eq!(bad("b\tone", "a\tone"), 2, "twice, and no line");
+    assert_eq!(bad("b\tone", "b\tthree"), 2, "unknown, and no line");
+    assert_eq!(
+        bad("b\tone\tlife::close", "b\tone\tlife::gone"),
+        1,
+        "no such test"
+    );
+    assert_eq!(bad("harness::starts", "harness::helps"), 1, "not a test");
+    assert_eq!(bad("harness::starts", "life::helps"), 1, "not a case");
+    assert_eq!(bad("- a reason that is long enough", "- no"), 1);
+    assert_eq!(bad("- a reason that is long enough", ""), 1);
+    assert_eq!(bad("a\ttwo\t", "a\ttwo "), 2, "two columns, and no line");
 }

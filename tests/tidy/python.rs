@@ -1,0 +1,138 @@
+//! CPython's cases and Python's pains: each is restated by a test that exists, or there is a reason why it is not.
+//!
+//! `tests/python_cases.tsv` has a line for each, three columns with tabs between: where it stands, what it is called, and
+//! either the names of our tests with blanks between, or `-`, a blank and the reason.
+
+use crate::source::File;
+use std::collections::BTreeSet;
+
+/// What must have a line: the section, by CPython's classes or by the kind of pain, and its cases.
+pub(crate) const EXPECTED: [(&str, &[&str]); 6] = [
+    (
+        "process",
+        &[
+            "test_current",
+            "test_set_executable",
+            "test_args_argument",
+            "test_daemon_argument",
+            "test_parent_process_attributes",
+            "test_process",
+            "test_process_mainthread_native_id",
+            "test_kill",
+            "test_interrupt",
+            "test_interrupt_no_handler",
+            "test_cpu_count",
+            "test_active_children",
+            "test_recursion",
+            "test_close",
+            "test_lose_target_ref",
+            "test_wait_for_threads",
+            "test_error_on_stdio_flush_1",
+            "test_error_on_stdio_flush_2",
+            "test_forkserver_sigint",
+            "test_subclassing",
+            "test_stderr_flush",
+            "test_atexit",
+            "test_queue_in_process",
+            "test_pool_in_process",
+            "test_flushing",
+            "test_flags",
+            "test_closefd",
+        ],
+    ),
+    (
+        "start methods",
+        &[
+            "test_context",
+            "test_context_check_module_types",
+            "test_set_get",
+            "test_get_all",
+            "test_preload_resources",
+            "test_mixed_startmethod",
+            "test_nested_startmethod",
+            "TestForkAwareThreadLock.test_lock",
+            "test_spawn_sys_executable_none_allows_import",
+            "test_global_named_resource_spawn",
+        ],
+    ),
+    (
+        "finalisation and logging",
+        &[
+            "test_thread_safety",
+            "test_enable_logging",
+            "test_level",
+            "test_filename",
+            "TestInternalDecorators",
+        ],
+    ),
+    (
+        "pains of fork, spawn, forkserver",
+        &["F1", "F2", "F3", "F4", "F5", "F6", "F7", "F8"],
+    ),
+    (
+        "pains of the process life cycle",
+        &["R1", "R2", "R3", "R4", "R5", "R6", "R7"],
+    ),
+    ("pains of signals", &["I1", "I2", "I3"]),
+];
+
+/// The shortest text that can be a reason.
+const REASON: usize = 20;
+
+/// Every expected case has one line, every line is expected, every test exists.
+pub(crate) fn python_cases(
+    expected: &[(&str, &[&str])],
+    table: &File,
+    tests: &[File],
+) -> Vec<String> {
+    let known: BTreeSet<String> = tests.iter().flat_map(real_tests).collect();
+    let cases = |(section, cases): &(&str, &[&str])| -> Vec<(String, String)> {
+        let section = section.to_string();
+        let pair = |case: &&str| (section.clone(), case.to_string());
+        cases.iter().map(pair).collect()
+    };
+    let mut missing: BTreeSet<(String, String)> = expected.iter().flat_map(cases).collect();
+    let mut complaints = Vec::new();
+    for (number, line) in table.text.lines().enumerate() {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let mut complain = |what: &str| {
+            complaints.push(format!("{}:{}: {what}", table.path, number + 1));
+        };
+        let columns: Vec<&str> = line.split('\t').collect();
+        let [section, case, answer] = columns[..] else {
+            complain("not three columns");
+            continue;
+        };
+        if !missing.remove(&(section.to_owned(), case.to_owned())) {
+            complain(&format!("{section}: {case} is unknown, or there twice"));
+        }
+        match answer.strip_prefix("- ") {
+            Some(reason) if reason.len() < REASON => complain("that is no reason"),
+            Some(_) => {}
+            None if answer.trim().is_empty() => complain("neither a test nor a reason"),
+            None => answer
+                .split_whitespace()
+                .filter(|name| !known.contains(*name))
+                .for_each(|name| complain(&format!("there is no test {name}"))),
+        }
+    }
+    let path = &table.path;
+    let missing = missing.iter();
+    complaints
+        .extend(missing.map(|(section, case)| format!("{path}: no line for {section}: {case}")));
+    complaints
+}
+
+/// The tests of a file, not its other functions: what stands in a table of cases, and what is marked as a test.
+fn real_tests(file: &File) -> Vec<String> {
+    let module = file.path.rsplit('/').next().unwrap_or_default();
+    let module = module.strip_suffix(".rs").unwrap_or(module);
+    let cases = file.text.split("case(").skip(1);
+    let cases = cases.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+    let marked = file.text.split("#[test]").skip(1);
+    let marked = marked.filter_map(|rest| rest.split("fn ").nth(1)?.split('(').next());
+    let marked = marked.map(|name| format!("{module}::{name}"));
+    cases.map(str::to_owned).chain(marked).collect()
+}
