@@ -149,7 +149,7 @@ pub(super) fn live_spawned(lifeline_end: &OwnedFd, request: Request) -> ! {
 
 /// Waits for the order and carries it out.
 fn carry_out(member: Member, guard: Option<OwnedFd>) -> ! {
-    match member.await_order() {
+    match member.await_order(guard.is_some()) {
         Some(block) => exit::leave(obey(block, guard, Where::Here)),
         // Nothing has begun, so there is nothing to end.
         None => process::exit_now(0),

@@ -7,7 +7,7 @@ use super::client::{LINK, Link};
 use super::connection::{Answered, Connection};
 use super::server::Request;
 use super::settings::SETTINGS;
-use super::{client, current, start};
+use super::{client, current, exit, start};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::{Member, settle};
 use crate::sys::clock::Deadline;
@@ -153,7 +153,7 @@ fn hear_next(link: &mut Link) -> Option<()> {
 /// Asks for as many as are missing, and hears of those that have come. Called when there is time: a start would wait for it.
 pub(super) fn tend() {
     let wanted = SETTINGS.lock().spares;
-    if wanted == 0 {
+    if wanted == 0 || exit::is_ending() {
         return;
     }
     let asked = start::prepare().and_then(|parent| ask_for(&mut LINK.lock(), wanted, parent));

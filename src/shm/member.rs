@@ -331,9 +331,11 @@ impl Member {
         slot.is_some_and(|slot| order(slot.order.load(Acquire)).is_some())
     }
 
-    /// As a child: waits until it is told what to do; `None` for nothing. If its parent dies instead, the kernel ends it.
-    pub(crate) fn await_order(self) -> Option<Block> {
+    /// As a child: waits until it is told what to do; `None` for nothing. If its parent dies instead, the kernel ends it, where it is
+    /// `tied` to that; another one looks for itself, and then once more for an order.
+    pub(crate) fn await_order(self, tied: bool) -> Option<Block> {
         let slot = Arena::existing()?.slot(self.slot)?;
+        let mut is_last = false;
         loop {
             let word = slot.order.load(Acquire);
             if word == DISMISSED {
@@ -348,10 +350,15 @@ impl Member {
                     std::hint::spin_loop();
                 }
             }
+            if is_last {
+                return None;
+            }
             if slot.order.load(Acquire) == word {
                 let hour = Duration::from_secs(3600);
-                futex::wait(&slot.order, word, hour, futex::Scope::Shared);
+                let slice = if tied { hour } else { lease::SLICE };
+                futex::wait(&slot.order, word, slice, futex::Scope::Shared);
             }
+            is_last = !tied && !super::settle::parent_lives(slot);
         }
     }
 

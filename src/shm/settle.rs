@@ -186,7 +186,7 @@ pub(crate) fn sweep(arena: &Arena) {
             generation: identity.generation,
         };
         let free = identity.state == State::Free;
-        if free || own == Some(member) || parent_lives(arena, slot) {
+        if free || own == Some(member) || parent_lives(slot) {
             continue;
         }
         let dead = match identity.state {
@@ -202,7 +202,7 @@ pub(crate) fn sweep(arena: &Arena) {
 }
 
 /// A parent that lives asks for its children itself.
-fn parent_lives(_arena: &Arena, slot: &Slot) -> bool {
+pub(super) fn parent_lives(slot: &Slot) -> bool {
     let word = slot.parent.load(Acquire);
     let parent = (word & 0xffff_ffff) as u32;
     let Some(parent) = parent.checked_sub(1) else {

@@ -71,6 +71,12 @@ pub(crate) fn place() -> Option<Place> {
     Some((stat.st_dev, stat.st_ino))
 }
 
+/// Which directory the root directory is.
+pub(crate) fn root() -> Option<Place> {
+    let stat = nix::sys::stat::stat("/").ok()?;
+    Some((stat.st_dev, stat.st_ino))
+}
+
 /// Goes to a directory.
 pub(crate) fn change_directory(path: &[u8]) -> io::Result<()> {
     Ok(nix::unistd::chdir(std::ffi::OsStr::from_bytes(path))?)

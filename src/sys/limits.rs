@@ -100,7 +100,8 @@ fn parse_umask(status: &str) -> Option<u32> {
     u32::from_str_radix(mask.trim(), 8).ok()
 }
 
-/// A number that changes with what this thread may do: user and group ids, capabilities, what seccomp forbids; and with its session.
+/// A number that changes with what this thread may do: user and group ids, capabilities, what seccomp forbids; with its session and
+/// its root directory.
 pub(crate) fn rights() -> u64 {
     let mut hasher = DefaultHasher::new();
     nix::unistd::getresuid()
@@ -113,12 +114,41 @@ pub(crate) fn rights() -> u64 {
         .hash(&mut hasher);
     nix::unistd::getgroups().ok().hash(&mut hasher);
     nix::unistd::getsid(None).ok().hash(&mut hasher);
-    capabilities().hash(&mut hasher);
-    for option in [libc::PR_GET_SECCOMP, libc::PR_GET_NO_NEW_PRIVS] {
-        // SAFETY: these two take no arguments but zeros and only answer.
-        unsafe { libc::prctl(option, 0, 0, 0, 0) }.hash(&mut hasher);
+    super::environment::root().hash(&mut hasher);
+    let sets = capabilities();
+    sets.hash(&mut hasher);
+    if sets != [0; 6] {
+        // Only who has some can change it.
+        bounding_set().hash(&mut hasher);
     }
+    filters().hash(&mut hasher);
+    // SAFETY: it takes no arguments but zeros and only answers.
+    unsafe { libc::prctl(libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) }.hash(&mut hasher);
     hasher.finish()
+}
+
+/// What seccomp forbids: its mode, and the number of filters. Another one on top changes only the latter, which is nowhere else told.
+fn filters() -> (i32, Option<String>) {
+    // SAFETY: it takes no arguments but zeros and only answers.
+    let mode = unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) };
+    if mode == 0 {
+        return (mode, None);
+    }
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let mut lines = status.lines();
+    let count = lines.find(|line| line.starts_with("Seccomp_filters:"));
+    (mode, count.map(str::to_owned))
+}
+
+/// The capabilities that a program may have at most, a bit each.
+fn bounding_set() -> u64 {
+    // SAFETY: it takes a number and answers 0, 1, or an error for one that there is not.
+    let has = |number: u32| unsafe { libc::prctl(libc::PR_CAPBSET_READ, number, 0, 0, 0) };
+    let known = (0..64).map(|number| (number, has(number)));
+    let known = known.take_while(|&(_, answer)| answer >= 0);
+    known.fold(0, |set, (number, answer)| {
+        set | u64::from(answer == 1) << number
+    })
 }
 
 /// `capget(2)`: effective, permitted, inheritable, twice 32 bits each.

@@ -24,6 +24,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("conditions::processor_time", processor_time),
         case("conditions::process_group", process_group),
         case("conditions::children_of_such_a_child", inherited),
+        case("conditions::of_closures", of_closures),
         case("conditions::that_cannot_be_met", cannot_be_met),
         case("conditions::too_tight_to_live", too_tight),
     ]
@@ -260,6 +261,41 @@ fn inherited() {
             assert_eq!(grandchild, child, "{way}, then {below}");
         }
     }
+}
+
+/// A closure with captures, in a parent with threads of its own.
+fn of_closures() {
+    let answers = Queue::new().unwrap();
+    let gate = Gate::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| gate.wait());
+        let mut expected = Surroundings::here();
+        let captured = answers.clone();
+        let builder = ProcessBuilder::fork(move || tell(captured));
+        let builder = builder.cwd("/usr").env("ADDED", "1").umask(0o077).nice(1);
+        let process = builder.cpu_affinity([cpus()[0]]).start().unwrap();
+        assert_eq!(process.join().unwrap(), 0, "{:?}", process.panic());
+        expected.folder = Some("/usr".into());
+        expected.variables.insert("ADDED".into(), "1".into());
+        expected.niceness += 1;
+        expected.status.insert("Umask".into(), "0077".into());
+        expected
+            .status
+            .insert("Cpus_allowed_list".into(), cpus()[0].to_string());
+        assert_eq!(answers.get().unwrap(), expected);
+        let lost = ProcessBuilder::fork(|| unreachable!("it has no folder"));
+        if let Ok(process) = lost.cwd("/there/is/no/such/folder").start() {
+            assert_eq!(process.join().unwrap(), 1);
+            assert!(
+                process
+                    .panic()
+                    .unwrap()
+                    .message()
+                    .contains("/there/is/no/such/folder")
+            );
+        }
+        gate.open(1);
+    });
 }
 
 /// An error, or an end with code 1 and a word; the function does not run, and nobody waits for ever.

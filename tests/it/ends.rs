@@ -14,7 +14,7 @@ use multiproc::{Process, StartMethod, current_process};
 use nix::libc;
 use std::fs::File;
 use std::io::{PipeReader, Read as _};
-use std::process::Child;
+use std::process::{Child, Stdio};
 
 pub(crate) fn tests() -> Vec<Case> {
     vec![
@@ -27,6 +27,10 @@ pub(crate) fn tests() -> Vec<Case> {
         case(
             "ends::children_are_joined_and_daemons_end",
             children_at_the_end,
+        ),
+        case(
+            "ends::detached_children_of_a_killed_program",
+            detached_of_a_killed,
         ),
         case("ends::exit_in_a_thread_meanwhile", exit_in_a_thread),
         case(
@@ -42,6 +46,7 @@ pub(crate) fn tests() -> Vec<Case> {
         program("ends::prints", prints),
         program("ends::prints_by_c", prints_by_c),
         program("ends::has_children", has_children),
+        program("ends::starts_detached", starts_detached),
         program("ends::exits_in_a_thread", exits_in_a_thread),
         program("ends::silent", silent),
         program("ends::silent_and_closed", || {
@@ -349,6 +354,33 @@ fn children_at_the_end() {
     gate.open(3);
     assert_eq!(rest(output), "the child is done\n".repeat(3));
     assert!(parent.wait().unwrap().success());
+}
+
+/// Starts detached children, which end by themselves, for as long as it lives.
+fn starts_detached() {
+    let way: usize = std::env::var(GATE).unwrap().parse().unwrap();
+    loop {
+        let builder = Process::builder(|| (), ()).start_method(WAYS[way]);
+        drop(builder.detach().start().unwrap());
+        println!("one more");
+    }
+}
+
+/// A child that nothing ties to its parent ends all the same when that is killed before it has said what there is to do.
+fn detached_of_a_killed() {
+    for round in 0..scaled(30) as usize {
+        let way = if round % 10 < 8 { 0 } else { 1 + round % 2 };
+        let mut command = program_command("ends::starts_detached");
+        let command = command.env(GATE, way.to_string()).stdout(Stdio::piped());
+        let mut program = command.spawn().unwrap();
+        let mut output = program.stdout.take().unwrap();
+        let mut some = vec![0; "one more\n".len() * (5 + round)];
+        output.read_exact(&mut some).unwrap();
+        program.kill().unwrap();
+        program.wait().unwrap();
+        // The end of the output comes when nobody has the pipe any more.
+        output.read_to_end(&mut some).unwrap();
+    }
 }
 
 /// The main thread is at its end and joins a child when another thread calls `exit` too.

@@ -20,11 +20,13 @@ pub(crate) fn tests() -> Vec<Case> {
     vec![
         case("hostile::thousand_failed_starts", failed_starts),
         case("hostile::rights_change", rights_change),
+        case("hostile::another_root", another_root),
         case("hostile::a_program_with_more_rights", set_user_id),
         case("hostile::a_deleted_executable", deleted),
         case("hostile::a_replaced_executable", replaced),
         program("hostile::has_no_room", has_no_room),
         program("hostile::loses_rights", loses_rights),
+        program("hostile::goes_to_jail", goes_to_jail),
         program("hostile::has_more_rights", has_more_rights),
         program("hostile::starts_later", starts_later),
     ]
@@ -44,9 +46,8 @@ fn become_nobody() {
     let (user, group) = nobody();
     setgroups(&[group]).unwrap();
     setresgid(group, group, group).unwrap();
+    // From here on most of /proc/self is root's, as in every program that has given up its rights.
     setresuid(user, user, user).unwrap();
-    // Otherwise /proc/self would be root's.
-    nix::sys::prctl::set_dumpable(true).unwrap();
 }
 
 /// Runs a program of this binary; its complaint is ours.
@@ -144,7 +145,7 @@ fn has_no_room() {
 
 /// What a process may do, in the kernel's words.
 fn rights() -> BTreeMap<String, String> {
-    const NAMES: [&str; 10] = [
+    const NAMES: [&str; 11] = [
         "Uid",
         "Gid",
         "Groups",
@@ -155,6 +156,7 @@ fn rights() -> BTreeMap<String, String> {
         "CapAmb",
         "NoNewPrivs",
         "Seccomp",
+        "Seccomp_filters",
     ];
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let lines = status.lines().filter_map(|line| line.split_once(':'));
@@ -200,39 +202,46 @@ fn filter_system_calls() {
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// From all sets at once: an exec gives root again what the bounding set allows.
-fn drop_a_capability() {
-    const SYS_BOOT: u32 = 22;
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: i32,
+/// `CAP_SYS_BOOT`
+const CAPABILITY: u32 = 22;
+
+/// From the bounding set alone. An exec takes it from the other sets too, so that set is all that children can be asked for.
+fn bound_a_capability() {
+    #[expect(unsafe_code, reason = "nix has no capabilities")]
+    // SAFETY: prctl takes numbers here.
+    let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAPABILITY, 0, 0, 0) };
+    assert_eq!(dropped, 0);
+    let answers = Queue::new().unwrap();
+    let tell = |answers: Queue<BTreeMap<String, String>>| answers.put(rights()).unwrap();
+    for way in WAYS {
+        run_by(way, tell, (answers.clone(),));
+        let child: BTreeMap<String, String> = answers.get().unwrap();
+        assert_eq!(child["CapBnd"], rights()["CapBnd"], "{way}");
     }
-    let header = Header {
-        version: 0x2008_0522,
-        pid: 0,
-    };
+}
+
+/// From the other sets.
+fn drop_a_capability() {
+    let header = [0x2008_0522_u32, 0];
     // Effective, permitted, inheritable; for numbers up to 31, and for the others.
     let mut sets = [[0_u32; 3]; 2];
     #[expect(unsafe_code, reason = "nix has no capabilities")]
-    // SAFETY: the kernel reads the header and writes six numbers, both of this version's layout.
+    // SAFETY: the kernel reads a version and a pid, and writes six numbers, as that version has it.
     let got = unsafe { libc::syscall(libc::SYS_capget, &raw const header, &raw mut sets) };
     for set in &mut sets[0] {
-        *set &= !(1 << SYS_BOOT);
+        *set &= !(1 << CAPABILITY);
     }
     #[expect(unsafe_code, reason = "nix has no capabilities")]
-    // SAFETY: prctl takes numbers here.
-    let dropped = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, SYS_BOOT, 0, 0, 0) };
-    #[expect(unsafe_code, reason = "nix has no capabilities")]
-    // SAFETY: the kernel reads the header and six numbers, both of this version's layout.
+    // SAFETY: the kernel reads a version and a pid, and six numbers, as that version has it.
     let set = unsafe { libc::syscall(libc::SYS_capset, &raw const header, &raw const sets) };
-    assert_eq!((got, dropped, set), (0, 0, 0));
+    assert_eq!((got, set), (0, 0));
 }
 
 /// Each change meets a server that is used to the rights before it.
 fn loses_rights() {
     children_have_my_rights("at first");
     if Uid::effective().is_root() {
+        bound_a_capability();
         drop_a_capability();
         children_have_my_rights("with a capability less");
         setgroups(&[Gid::from_raw(7)]).unwrap();
@@ -244,6 +253,8 @@ fn loses_rights() {
     children_have_my_rights("without new privileges");
     filter_system_calls();
     children_have_my_rights("with a filter");
+    filter_system_calls();
+    children_have_my_rights("with a second filter");
     let server = fork_server();
     run_by(StartMethod::ForkServer, || (), ());
     assert_eq!(
@@ -260,6 +271,46 @@ fn loses_rights() {
 
 fn rights_change() {
     passes("hostile::loses_rights");
+}
+
+/// The root folder, whatever its name.
+fn root() -> (u64, u64) {
+    let stat = nix::sys::stat::stat("/").unwrap();
+    (stat.st_dev, stat.st_ino)
+}
+
+/// Goes into a root folder in which there is nothing, not even `/proc`. Whoever starts a process there is told that it cannot be,
+/// or gets one that is there too: no child is outside.
+fn goes_to_jail() {
+    let jail = std::env::var(GATES).unwrap();
+    let answers = Queue::new().unwrap();
+    let tell = |answers: Queue<(u64, u64)>| answers.put(root()).unwrap();
+    run_by(StartMethod::ForkServer, tell, (answers.clone(),));
+    assert_eq!(answers.get().unwrap(), root());
+    nix::unistd::chroot(jail.as_str()).unwrap();
+    nix::unistd::chdir("/").unwrap();
+    for way in WAYS {
+        for _ in 0..2 {
+            let builder = Process::builder(tell, (answers.clone(),)).start_method(way);
+            match builder.start().map(|process| process.join().unwrap()) {
+                Ok(0) => assert_eq!(answers.get().unwrap(), root(), "{way}: it is outside"),
+                Ok(code) => assert_eq!(code, 1, "{way}"),
+                Err(error) => assert!(!error.to_string().is_empty(), "{way}"),
+            }
+            assert!(answers.is_empty(), "{way}");
+        }
+    }
+}
+
+fn another_root() {
+    if !Uid::effective().is_root() {
+        skip("only root can change its root folder");
+    }
+    let jail = Folder::new();
+    let mut command = program_command("hostile::goes_to_jail");
+    let output = command.env(GATES, &jail.0).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?}: {said}", output.status);
 }
 
 /// A copy of this program, in a folder where other users may run it.
