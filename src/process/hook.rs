@@ -2,8 +2,8 @@
 #![expect(unsafe_code, reason = "a constructor is registered with the loader")]
 //!
 //! The loader calls the constructors in `.init_array` of every program that links this crate. Ours looks for a marker in the
-//! environment and returns at once when there is none, so that a program pays one look-up for it. With the marker it never
-//! returns: `main` does not run in the server.
+//! environment and returns at once when there is none, so that a program pays one look-up for it, and a handler for its forks. With
+//! the marker it never returns: `main` does not run in the server.
 //!
 //! # Safety
 //! A constructor runs while the process has one thread.
@@ -83,6 +83,7 @@ pub(super) fn keep() {
 }
 
 extern "C" fn hook(argc: c_int, argv: *const *const c_char, envp: *const *const c_char) {
+    Arena::register();
     let Some(errand) = take_errand() else {
         return;
     };

@@ -8,7 +8,8 @@
 
 use super::layout::{Cell, Header, Layout, MAGIC, SMALLEST, Shared, Slot, UNIT, Unit};
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::atomic::{Acquire, AtomicPtr, AtomicU64, Relaxed, Release};
+use crate::sys::atfork::{self, Forkable};
+use crate::sys::atomic::{AcqRel, Acquire, AtomicBool, AtomicPtr, AtomicU64, Relaxed, Release};
 use crate::sys::memory;
 use crate::sys::private::Private;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -78,8 +79,19 @@ impl Arena {
         unsafe { ARENA.load(Acquire).as_ref() }
     }
 
+    /// Lets a fork wait until an arena that is being made is made. Called before `main` where the hook runs, so that no fork can come
+    /// before it.
+    pub(crate) fn register() {
+        static REGISTERED: AtomicBool = AtomicBool::new(false);
+        static TABLE: &dyn Forkable = &MAKING;
+        if !REGISTERED.swap(true, AcqRel) {
+            atfork::register(&[&TABLE]);
+        }
+    }
+
     #[cold]
     fn make() -> Result<&'static Self> {
+        Self::register();
         let _making = MAKING.lock();
         if let Some(arena) = Self::existing() {
             return Ok(arena);
