@@ -51,10 +51,14 @@ impl Link {
 
     /// A connection on which the request was sent.
     fn ask(&mut self, request: Request) -> Result<Arc<Connection>> {
-        if let Some(connection) = self.connection.take()
-            && connection.ask(request, &*self.watched()?)?
-        {
-            return Ok(connection);
+        let lifeline = self.watched();
+        if let Some(connection) = &self.connection {
+            // What could not be sent has changed nothing: the connection stays.
+            let asked = connection.ask(request, &*lifeline?)?;
+            let connection = self.connection.take();
+            if let Some(connection) = connection.filter(|_| asked) {
+                return Ok(connection);
+            }
         }
         // With the server, its answers have gone.
         self.spares.lose();

@@ -76,6 +76,9 @@ impl Connection {
             }
             socket::send(socket, &request.to_bytes(), lifeline)
         });
+        if sent.is_err() {
+            self.introduced.store(introduced, Relaxed);
+        }
         match sent {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),

@@ -17,8 +17,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// More would only fill the table of processes.
-const MOST: usize = 256;
+/// So many requests and answers surely have room on a socket that nobody reads for a while.
+const MOST: usize = 64;
 
 /// A child that waits for an order.
 #[derive(Debug)]
@@ -140,8 +140,8 @@ pub(super) fn discard(link: &mut Link) {
 
 /// Waits for the next answer; `None` when none is to come.
 fn hear_next(link: &mut Link) -> Option<()> {
-    let member = link.spares.asked.pop_front()?;
     let connection = link.connection.clone()?;
+    let member = link.spares.asked.pop_front()?;
     if link.spares.hear(&connection, member).is_err() {
         give_up(member);
         link.spares.lose();
@@ -206,7 +206,7 @@ pub(super) fn discard_all_but(count: usize) {
 /// replaced with the next start. Only [`StartMethod::ForkServer`](crate::StartMethod::ForkServer) uses them.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] for more than 256; [`ErrorKind::Misuse`] in a daemon; [`ErrorKind::StartMethodUnavailable`].
+/// [`ErrorKind::InvalidInput`] for more than 64; [`ErrorKind::Misuse`] in a daemon; [`ErrorKind::StartMethodUnavailable`].
 ///
 /// # Examples
 /// ```
@@ -217,7 +217,7 @@ pub(super) fn discard_all_but(count: usize) {
 /// ```
 pub fn set_spare_children(count: usize) -> Result<()> {
     if count > MOST {
-        let text = "256 spare children at most";
+        let text = "64 spare children at most";
         return Err(Error::new(ErrorKind::InvalidInput, text));
     }
     if current::identity().daemon {
