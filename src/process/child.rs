@@ -44,9 +44,7 @@ pub(super) struct Task {
 /// Lives the life of a child of the fork server. A detached one is tied to nobody.
 pub(super) fn live(control: OwnedFd, tie: Option<OwnedFd>, request: Request) -> ! {
     let guard = signal::reset_as_child().and_then(|()| settle_in(tie, request.member));
-    let Ok(guard) = guard else {
-        process::exit_now(1);
-    };
+    let guard = or_leave(guard);
     client::adopt(control);
     if !request.member.has_order() {
         rehearse(request.member);
@@ -65,9 +63,7 @@ pub(super) fn live_forked(
     let guard = signal::put_away_handlers(blocked)
         .and_then(|()| spawn::standard_streams())
         .and_then(|()| settle_in(own_end(lifeline_end)?, member));
-    let Ok(guard) = guard else {
-        process::exit_now(1);
-    };
+    let guard = or_leave(guard);
     member.note_start_time(process::getpid());
     let code = match body {
         _ if !hooked => fail("a function registered by at_fork panicked"),
@@ -130,7 +126,8 @@ impl Where {
         let mut code = 1;
         match self {
             Self::Here => code = body(),
-            Self::FreshThread => thread::run_fresh(|| code = body()),
+            // Where the forking thread holds the lock of standard output, which only it can give back, a fresh one could never print.
+            Self::FreshThread => thread::run_fresh(|| drop(io::stdout().lock()), || code = body()),
         }
         code
     }
@@ -156,13 +153,25 @@ fn carry_out(member: Member, guard: Option<OwnedFd>) -> ! {
     }
 }
 
+/// A child that cannot begin has no place yet where it could leave a word for its parent.
+fn or_leave<T>(begun: io::Result<T>) -> T {
+    begun.unwrap_or_else(|error| {
+        let pid = std::process::id();
+        let text = format!("a child (pid {pid}) could not begin: {error}\n");
+        crate::sys::exit::write_to_stderr(&text);
+        process::exit_now(1)
+    })
+}
+
 /// Process group, lifeline, slot: what must be true before anything else runs. Nothing ties a detached one to its parent, not even
 /// for the moment until its order is read.
 fn settle_in(tie: Option<OwnedFd>, member: Member) -> io::Result<Option<OwnedFd>> {
     setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
     tie.as_ref().map(lifeline::arm).transpose()?;
-    let occupied = member::occupy(member);
-    occupied.map_err(|error| io::Error::other(error.to_string()))?;
+    if member::occupy(member).is_err() {
+        // Its place was given up: nobody wants it any more.
+        process::exit_now(1);
+    }
     Ok(tie)
 }
 

@@ -6,9 +6,11 @@ use super::server::{Answer, Request};
 use super::surroundings::Known;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicBool, AtomicU64, Relaxed, SeqCst};
-use crate::sys::{atfork, descriptor, process, socket};
+use crate::sys::clock::Deadline;
+use crate::sys::{atfork, descriptor, pidfd, process, socket};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 /// The way to a fork server.
 #[derive(Debug)]
@@ -127,16 +129,23 @@ pub(super) enum Answered {
 
 impl Drop for Connection {
     /// Reaps a server of ours that has gone, when the last child that it started is forgotten. Its end of the socket is closed a
-    /// little before it can be reaped.
+    /// little before it can be reaped. One that has only hung up on us lives as long as others need it.
     fn drop(&mut self) {
         let ours = self.server.filter(|_| self.forked == atfork::generation());
-        match ours {
-            Some(server) if self.is_gone() => drop(process::wait_for(server)),
-            Some(server) if !process::reap(server) => retire(server),
-            Some(_) | None => {}
+        let Some(server) = ours else { return };
+        if self.is_gone()
+            && let Ok(pidfd) = pidfd::open(server)
+        {
+            let _ended = pidfd::wait(pidfd.as_fd(), Deadline::after(GRACE));
+        }
+        if !process::reap(server) {
+            retire(server);
         }
     }
 }
+
+/// How long a server that has closed its end of the socket may take to be gone.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Servers of ours that were given up and had not ended then, each under the number of its fork; 0 for none.
 static RETIRED: [AtomicU64; 16] = [const { AtomicU64::new(0) }; 16];

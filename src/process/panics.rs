@@ -95,6 +95,8 @@ pub(super) fn install() {
     if INSTALLED.swap(true, SeqCst) {
         return;
     }
+    // Whether one is wanted is asked of the environment once, and kept. In a forked child the lock of that may be held for ever.
+    let _asked = Backtrace::capture();
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let place = info

@@ -13,6 +13,7 @@ use crate::shm::{Member, settle};
 use crate::sys::clock::Deadline;
 use crate::sys::{limits, pidfd, process};
 use std::collections::VecDeque;
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,12 +58,15 @@ pub(super) struct Spares {
     ready: VecDeque<Spare>,
     /// Asked for and not answered yet, by the connection in use.
     asked: VecDeque<Member>,
+    /// Why one was not started: said when the lock is free, because a logger may wait for whoever forks, who waits for the lock.
+    failed: Option<io::Error>,
 }
 
 impl Spares {
     pub(super) const NONE: Self = Self {
         ready: VecDeque::new(),
         asked: VecDeque::new(),
+        failed: None,
     };
 
     /// Hears of one that was asked for.
@@ -79,7 +83,7 @@ impl Spares {
                 give_up(member);
             }
             Answered::Failed(error) => {
-                log::warn!("a spare child was not started: {error}");
+                self.failed = Some(error);
                 settle::abandon(member);
             }
         }
@@ -156,9 +160,20 @@ pub(super) fn tend() {
     if wanted == 0 || exit::is_ending() {
         return;
     }
-    let asked = start::prepare().and_then(|parent| ask_for(&mut LINK.lock(), wanted, parent));
+    let parent = start::prepare();
+    let mut link = LINK.lock();
+    let asked = parent.and_then(|parent| ask_for(&mut link, wanted, parent));
+    let failed = link.spares.failed.take();
+    drop(link);
+    say(failed);
     if let Err(error) = asked {
         log::warn!("spare children cannot be started: {error}");
+    }
+}
+
+fn say(failed: Option<io::Error>) {
+    if let Some(error) = failed {
+        log::warn!("a spare child was not started: {error}");
     }
 }
 
@@ -195,7 +210,9 @@ pub(super) fn discard_all_but(count: usize) {
     link.spares.lose();
     let kept = link.spares.ready.len().min(count);
     let others = link.spares.ready.split_off(kept);
+    let failed = link.spares.failed.take();
     drop(link);
+    say(failed);
     others.into_iter().for_each(Spare::discard);
 }
 

@@ -4,9 +4,8 @@
 //! # Safety
 //! The environment is changed only where one thread is, or where the others are a fork's memory of them.
 
-use nix::errno::Errno;
 use nix::libc;
-use std::ffi::{CString, OsString};
+use std::ffi::OsString;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -35,23 +34,28 @@ pub(crate) fn fingerprint(variables: &[u8]) -> u64 {
     hasher.finish()
 }
 
+unsafe extern "C" {
+    /// What C's functions read, and `std`'s by them.
+    static mut environ: *mut *mut libc::c_char;
+}
+
 /// Sets these variables, packed, and no others. Refused in a process with several threads: one of them might be reading.
+///
+/// Neither std's functions do it nor C's: each has a lock, which another thread may have held when this process was forked.
 pub(crate) fn replace_variables(packed: &[u8]) -> io::Result<()> {
     if super::thread::count() != 1 {
         return Err(io::Error::other("this process has more than one thread"));
     }
-    // Not std's: its lock may have been held when this process was forked.
-    // SAFETY: this is the only thread, so nobody reads the environment meanwhile.
-    unsafe { libc::clearenv() };
-    for variable in packed.split(|&byte| byte == 0) {
-        let Some(end) = variable.iter().skip(1).position(|&byte| byte == b'=') else {
-            continue;
-        };
-        let name = CString::new(&variable[..=end])?;
-        let value = CString::new(&variable[end + 2..])?;
-        // SAFETY: as above; both texts live for the call and are copied.
-        Errno::result(unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) })?;
-    }
+    // They stay for ever, as those do that a program is started with.
+    let texts = packed.to_vec().leak();
+    let mut pointers: Vec<*mut libc::c_char> = texts
+        .split_inclusive_mut(|&byte| byte == 0)
+        .filter(|text| text.ends_with(&[0]) && text.iter().skip(1).any(|&byte| byte == b'='))
+        .map(|text| text.as_mut_ptr().cast())
+        .collect();
+    pointers.push(std::ptr::null_mut());
+    // SAFETY: this is the only thread, so nobody reads the environment meanwhile; it points to texts that end with zero.
+    unsafe { environ = pointers.leak().as_mut_ptr() };
     Ok(())
 }
 

@@ -5,8 +5,11 @@
 //! `gettid` takes nothing and cannot fail.
 
 use super::atomic::{Acquire, AtomicPtr, AtomicU32, Relaxed, Release};
+use super::futex::{self, Scope};
+use super::private::Private;
 use nix::libc;
 use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 thread_local! {
     static TID: Cell<u32> = const { Cell::new(0) };
@@ -70,18 +73,50 @@ pub(crate) fn count() -> usize {
 /// The stack of [`run_fresh`]: what the first thread of a program usually has. Untouched pages cost nothing.
 const STACK: usize = 8 << 20;
 
-/// Runs `body` on a new thread and waits for its end. Not std's: a thread of that kind inherits where its maker's output is captured.
-/// Where no thread can be made, `body` runs here. It must not unwind.
-pub(crate) fn run_fresh<F: FnOnce() + Send>(body: F) {
-    let mut body = Some(body);
+/// How long the new thread of [`run_fresh`] may take to be ready.
+const READY: Duration = Duration::from_millis(200);
+
+/// What a new thread is to run.
+struct Fresh<F> {
+    ready: fn(),
+    /// Whoever takes it runs it.
+    body: Private<Option<F>>,
+    ended: AtomicU32,
+}
+
+/// Runs `body` on a new thread, after `ready`, and waits for its end. Not std's: a thread of that kind inherits where its maker's output
+/// is captured. Where no thread can be made, or the new one is not ready in time, `body` runs here. Neither must unwind.
+pub(crate) fn run_fresh<F: FnOnce() + Send>(ready: fn(), body: F) {
+    // Never given back: a thread that is not ready in time may look into it for longer than this call takes.
+    let fresh: &Fresh<F> = Box::leak(Box::new(Fresh {
+        ready,
+        body: Private::new(Some(body)),
+        ended: AtomicU32::new(0),
+    }));
+    let thread = start(fresh);
+    let begin = Instant::now();
+    while thread.is_some() && fresh.ended.load(Acquire) == 0 && begin.elapsed() < READY {
+        let left = READY.saturating_sub(begin.elapsed());
+        futex::wait(&fresh.ended, 0, left, Scope::Private);
+    }
+    let late = fresh.body.lock().take();
+    if let Some(body) = late {
+        body();
+    } else if let Some(thread) = thread {
+        // SAFETY: nobody else joins it.
+        unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
+    }
+}
+
+fn start<F: FnOnce() + Send>(fresh: &Fresh<F>) -> Option<libc::pthread_t> {
     let mut thread = std::mem::MaybeUninit::<libc::pthread_t>::uninit();
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: the call fills the structure that it is given.
     unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) };
     // SAFETY: the attributes were initialised.
     unsafe { libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK) };
-    let argument = (&raw mut body).cast();
-    // SAFETY: `call_once` gets the pointer to `body`, which lives until the thread was joined below.
+    let argument = (&raw const *fresh).cast_mut().cast();
+    // SAFETY: `call_once` gets a pointer to what `run_fresh` never gives back.
     let made = unsafe {
         libc::pthread_create(
             thread.as_mut_ptr(),
@@ -90,21 +125,20 @@ pub(crate) fn run_fresh<F: FnOnce() + Send>(body: F) {
             argument,
         )
     };
-    if made == 0 {
-        // SAFETY: the thread was made, so its number was written.
-        let thread = unsafe { thread.assume_init() };
-        // SAFETY: nobody else joins it.
-        unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
-    } else if let Some(body) = body.take() {
-        body();
-    }
+    // SAFETY: the thread was made, so its number was written.
+    (made == 0).then(|| unsafe { thread.assume_init() })
 }
 
-extern "C" fn call_once<F: FnOnce() + Send>(body: *mut libc::c_void) -> *mut libc::c_void {
-    // SAFETY: `run_fresh` passed a pointer to its variable and does not touch it until this thread has ended.
-    let body = unsafe { &mut *body.cast::<Option<F>>() };
-    if let Some(body) = body.take() {
+extern "C" fn call_once<F: FnOnce() + Send>(fresh: *mut libc::c_void) -> *mut libc::c_void {
+    // SAFETY: `start` passed a pointer to what is never given back and is shared between its two threads.
+    let fresh = unsafe { &*fresh.cast::<Fresh<F>>().cast_const() };
+    (fresh.ready)();
+    let body = fresh.body.lock().take();
+    if let Some(body) = body {
+        // Whoever made this thread joins it, so what `body` has borrowed is there.
         body();
+        fresh.ended.store(1, Release);
+        futex::wake(&fresh.ended, 1, Scope::Private);
     }
     std::ptr::null_mut()
 }

@@ -1,7 +1,7 @@
 //! What a builder changes for its child alone: folder, environment, niceness, mask, processors, limits, group.
 
 use crate::kit::{Numbers, RemoteNumbers, pid_of, say_and_wait};
-use crate::runner::{Case, Gate, case};
+use crate::runner::{Case, Gate, case, scaled};
 use crate::surroundings::{Folder, Surroundings, niceness, set_variable};
 use crate::ways::WAYS;
 use multiproc::{Process, ProcessBuilder, Queue, StartMethod};
@@ -11,6 +11,7 @@ use nix::unistd::{Pid, getpgid, getpgrp};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) fn tests() -> Vec<Case> {
     vec![
@@ -25,6 +26,10 @@ pub(crate) fn tests() -> Vec<Case> {
         case("conditions::process_group", process_group),
         case("conditions::children_of_such_a_child", inherited),
         case("conditions::of_closures", of_closures),
+        case(
+            "conditions::while_a_thread_sets_variables",
+            thread_sets_variables,
+        ),
         case("conditions::that_cannot_be_met", cannot_be_met),
         case("conditions::too_tight_to_live", too_tight),
     ]
@@ -298,6 +303,37 @@ fn of_closures() {
     });
 }
 
+/// A fork copies locks that threads hold, the C library's lock of the environment too.
+fn thread_sets_variables() {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0_u32.. {
+                set_variable("CHANGES", round.to_string());
+                if over.load(Ordering::SeqCst) {
+                    return;
+                }
+                // It is free now and then, or nobody else could start anything.
+                std::thread::yield_now();
+            }
+        });
+        for way in WAYS {
+            let rounds = scaled(if way == StartMethod::Spawn { 3 } else { 30 });
+            for _ in 0..rounds {
+                let builder = Process::builder(|| (), ())
+                    .env("ADDED", "1")
+                    .start_method(way);
+                assert_eq!(builder.start().unwrap().join().unwrap(), 0, "{way}");
+                // Whoever panics asks for the variables of backtraces.
+                let panics = || panic!("on purpose");
+                let builder = Process::builder(panics, ()).start_method(way);
+                assert_eq!(builder.start().unwrap().join().unwrap(), 1, "{way}");
+            }
+        }
+        over.store(true, Ordering::SeqCst);
+    });
+}
+
 /// An error, or an end with code 1 and a word; the function does not run, and nobody waits for ever.
 #[track_caller]
 fn refused(way: StartMethod, what: &str, change: impl FnOnce(ProcessBuilder) -> ProcessBuilder) {
@@ -352,9 +388,7 @@ fn cannot_be_met() {
 /// No memory at all: whatever becomes of the child, its parent hears of it.
 fn too_tight() {
     for way in WAYS {
-        // Used, or an optimised build asks for no memory.
-        let needs_memory = || drop(std::hint::black_box(vec![1_u8; 1 << 20]));
-        let builder = Process::builder(needs_memory, ()).start_method(way);
+        let builder = Process::builder(|| vec![1_u8; 1 << 20], ()).start_method(way);
         let tried = builder.memory_limit(0).start();
         if let Ok(process) = tried {
             assert_ne!(process.join().unwrap(), 0, "{way}");

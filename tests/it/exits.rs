@@ -5,7 +5,7 @@ use crate::runner::{
     Case, Gate, RemoteGate, case, program, program_command, scaled, wait_for_exit,
 };
 use crate::ways::{builder, each, fine, named, start_by};
-use multiproc::{Process, Queue, StartMethod, at_exit, parent_process};
+use multiproc::{Process, Queue, StartMethod, all_start_methods, at_exit, parent_process};
 use nix::unistd::Pid;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Stdio};
@@ -15,6 +15,11 @@ pub(crate) fn tests() -> Vec<Case> {
     vec![
         case("exits::handlers_of_a_child", handlers_of_a_child),
         case("exits::handlers_registered_meanwhile", registered_meanwhile),
+        case("exits::handlers_start_processes", handlers_start_processes),
+        case(
+            "exits::a_child_waits_for_its_children",
+            waits_for_its_children,
+        ),
         case(
             "exits::handlers_of_the_parent_are_not_the_childs",
             not_the_childs,
@@ -144,6 +149,56 @@ fn registered_meanwhile() {
             };
             fine(&start_by(method, body, (numbers.remote(),)));
             assert_eq!(numbers.get(0), 1);
+        }
+    });
+}
+
+fn starts_at_its_end(said: Queue<String>) {
+    at_exit(move || {
+        for method in all_start_methods() {
+            let say = |said: Queue<String>, method: String| said.put(method).unwrap();
+            fine(&start_by(method, say, (said.clone(), method.to_string())));
+        }
+    });
+}
+
+/// The end of a process has begun, and it may still do what it could.
+fn handlers_start_processes() {
+    each(|method| {
+        let said = Queue::new().unwrap();
+        fine(&start_by(method, starts_at_its_end, (said.clone(),)));
+        for method in all_start_methods() {
+            assert_eq!(said.try_get().unwrap(), method.to_string());
+        }
+    });
+}
+
+fn leaves_children(method: String, here: RemoteGate, there: RemoteGate, panics: bool) {
+    let (method, ready) = (named(&method), Gate::new());
+    let daemon = builder(method, waits_for_ever, (ready.remote(),)).daemon(true);
+    drop(daemon.start().unwrap());
+    // Before it runs it could be terminated, too, but nobody would see that it was there.
+    ready.wait();
+    drop(start_by(method, say_and_wait, (here, there)));
+    at_exit(move || here.open(1));
+    assert!(!panics, "on purpose");
+}
+
+/// Its function has returned, or panicked: a child is there until its own children are, but for daemons.
+fn waits_for_its_children() {
+    each(|method| {
+        for panics in [false, true] {
+            let (here, there) = (Gate::new(), Gate::new());
+            let gates = (here.remote(), there.remote());
+            let arguments = (method.to_string(), gates.0, gates.1, panics);
+            let process = start_by(method, leaves_children, arguments);
+            // Its child, and the end of its function.
+            here.wait();
+            here.wait();
+            let short = Duration::from_millis(30);
+            assert_eq!(process.join_timeout(short).unwrap(), None);
+            there.open(1);
+            assert_eq!(process.join().unwrap(), i32::from(panics));
         }
     });
 }

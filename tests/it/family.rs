@@ -7,11 +7,13 @@ use crate::kit::{
 use crate::runner::{
     Case, Gate, RemoteGate, case, program, program_command, scaled, wait_for_exit,
 };
-use multiproc::{ErrorKind, Process, Queue};
+use multiproc::{ErrorKind, Process, ProcessBuilder, Queue};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{MsgFlags, send};
 use nix::unistd::Pid;
 use std::io::Read as _;
 use std::process::{Child, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
 
 pub(crate) fn tests() -> Vec<Case> {
     vec![
@@ -23,6 +25,7 @@ pub(crate) fn tests() -> Vec<Case> {
         ),
         case("family::servers_leave_no_zombies", servers_leave_no_zombies),
         case("family::a_child_starts_its_own_server", childs_own_server),
+        case("family::the_server_hangs_up", server_hangs_up),
         case("family::parent_killed", parent_killed),
         case(
             "family::parent_killed_but_not_its_fork",
@@ -359,5 +362,33 @@ fn closes_everything() {
     let child = start(body, (gate.remote(),));
     gate.wait();
     assert_eq!(child.join().unwrap(), 6);
+    assert_eq!(start(|| (), ()).join().unwrap(), 0);
+}
+
+/// A request without sense on the socket that somebody has to the fork server: it hangs up on us, and lives on for a grandchild that
+/// outlives its parent. The next start has another server and waits for nobody.
+fn server_hangs_up() {
+    let gate = Gate::new();
+    let outlived = |gate: RemoteGate| {
+        let waits = ProcessBuilder::new(|gate: RemoteGate| gate.wait(), (gate,));
+        waits.detach().start().unwrap();
+    };
+    assert_eq!(start(outlived, (gate.remote(),)).join().unwrap(), 0);
+    let old = fork_server();
+    for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let _no_socket = send(name.parse().unwrap(), b"nonsense", MsgFlags::empty());
+    }
+    let next = std::thread::spawn(|| start(|| (), ()).join().unwrap());
+    let begin = Instant::now();
+    while !next.is_finished() && begin.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let waited = !next.is_finished();
+    gate.open(1);
+    assert_eq!(next.join().unwrap(), 0);
+    assert!(!waited, "the start waited for a server that others need");
+    wait_for_exit(old);
+    assert_ne!(fork_server(), old);
     assert_eq!(start(|| (), ()).join().unwrap(), 0);
 }

@@ -36,6 +36,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("forks::foreign_fork_is_somebody_else", foreign_fork),
         case("forks::os_verbs", os_verbs),
         case("forks::nested", nested),
+        case("forks::output_held_by_who_forks", output_held),
         program("forks::chatters", chatters),
     ]
 }
@@ -221,6 +222,17 @@ fn chatters() {
                 }
             });
         }
+        // What a start of another kind holds must not stand in the way of a fork that holds a stream, nor the other way round.
+        scope.spawn(|| {
+            let others = [StartMethod::ForkServer, StartMethod::Spawn];
+            for method in others.into_iter().cycle() {
+                println!("{method}");
+                fine(&start_by(method, || println!("another child"), ()));
+                if stop.load(SeqCst) {
+                    break;
+                }
+            }
+        });
         for number in 0..scaled(500) {
             let closure = forked(move || {
                 println!("child {number}");
@@ -440,4 +452,13 @@ fn nested() {
     ended(&waits);
     assert!(!lives(crate::kit::pid_of(&waits)));
     fine(&waits);
+}
+
+/// Its lock is the forking thread's, and is copied locked.
+fn output_held() {
+    let output = std::io::stdout().lock();
+    let process = forked(|| println!("said while the parent holds its output"));
+    let code = process.join_timeout(Duration::from_secs(10)).unwrap();
+    drop(output);
+    assert_eq!(code, Some(0));
 }

@@ -1,9 +1,16 @@
 //! Log messages of all processes on standard error: what they look like, and that children write them too.
 
+use crate::kit::leave;
 use crate::runner::{Case, case, program, program_command};
 use crate::ways::{WAYS, run_by, start_by};
-use log::LevelFilter;
-use multiproc::{ErrorKind, Process, StartMethod, current_process, log_to_stderr};
+use log::{LevelFilter, Log, Metadata, Record};
+use multiproc::{
+    ErrorKind, Process, StartMethod, current_process, log_to_stderr, os, set_forkserver_preload,
+    set_spare_children,
+};
+use nix::sys::resource::{Resource, setrlimit};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 pub(crate) fn tests() -> Vec<Case> {
     vec![
@@ -11,6 +18,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("logging::lines_are_whole", lines_are_whole),
         case("logging::the_level_can_be_changed", level_changes),
         case("logging::another_logger_stays", another_logger),
+        case("logging::while_a_thread_forks", while_a_thread_forks).cold(),
         case("logging::nobody_listens", nobody_listens),
         program("logging::says", says),
         program("logging::says_much", says_much),
@@ -178,4 +186,49 @@ fn nobody_listens() {
         .open("/dev/full")
         .unwrap();
     assert!(command.stderr(full).status().unwrap().success());
+}
+
+/// A logger that writes to standard output, whose lock a fork holds.
+struct ToOutput;
+
+static LOGGING: AtomicBool = AtomicBool::new(false);
+
+impl Log for ToOutput {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        LOGGING.store(true, SeqCst);
+        std::thread::sleep(Duration::from_millis(200));
+        println!("{}", record.args());
+    }
+
+    fn flush(&self) {}
+}
+
+static TO_OUTPUT: ToOutput = ToOutput;
+
+/// Spare children that cannot be started are told to the program's logger, and nobody who forks has to wait for that.
+fn while_a_thread_forks() {
+    log::set_logger(&TO_OUTPUT).unwrap();
+    log::set_max_level(LevelFilter::Warn);
+    let little_room = || setrlimit(Resource::RLIMIT_NOFILE, 24, 24).unwrap();
+    set_forkserver_preload(little_room).unwrap();
+    let asks = std::thread::spawn(|| {
+        set_spare_children(20).unwrap();
+        run_by(StartMethod::ForkServer, || (), ());
+        set_spare_children(0).unwrap();
+    });
+    while !LOGGING.load(SeqCst) {
+        assert!(!asks.is_finished(), "nothing was logged");
+        std::thread::yield_now();
+    }
+    #[expect(unsafe_code, reason = "a fork of two threads")]
+    // SAFETY: the child does nothing but end.
+    match unsafe { os::fork() }.unwrap() {
+        os::Fork::Child => leave(0),
+        os::Fork::Parent { child } => assert_eq!(os::waitpid(child).unwrap(), 0),
+    }
+    asks.join().unwrap();
 }

@@ -33,6 +33,7 @@ pub(crate) fn tests() -> Vec<Case> {
             arguments_are_dropped,
         ),
         case("outcomes::threads_of_a_child", threads_of_a_child),
+        case("outcomes::deep_stacks", deep_stacks),
         case("outcomes::joined_by_many_threads", joined_by_many),
     ]
 }
@@ -336,6 +337,25 @@ fn threads_of_a_child() {
         };
         fine(&start_by(method, body, (numbers.remote(),)));
         assert_eq!(numbers.get(0), 1);
+    });
+}
+
+/// Needs about so many kilobytes of stack.
+fn dive(kilobytes: u32) -> u8 {
+    let here = std::hint::black_box([1_u8; 1024]);
+    match kilobytes {
+        0 => here[0],
+        _ => std::hint::black_box(dive(kilobytes - 1)).max(here[1]),
+    }
+}
+
+/// A child has the stack of a main thread, and its end is an end and no harm.
+fn deep_stacks() {
+    each(|method| {
+        let some = |kilobytes: u32| assert_eq!(dive(kilobytes), 1);
+        fine(&start_by(method, some, (2_500,)));
+        let code = start_by(method, some, (u32::MAX,)).join().unwrap();
+        assert!([-6, -11].contains(&code), "{code}");
     });
 }
 
