@@ -5,6 +5,7 @@ use super::client;
 use super::current::{self, Identity};
 use super::direct::Body;
 use super::exit;
+use super::hooks::Around;
 use super::panics::{self, Panic};
 use super::report;
 use super::server::Request;
@@ -58,15 +59,18 @@ pub(super) fn live_forked(
     member: Member,
     body: Body<'_>,
     blocked: AllBlocked,
-    hooked: bool,
+    around: &Around,
 ) -> ! {
     let guard = signal::put_away_handlers(blocked)
         .and_then(|()| spawn::standard_streams())
         .and_then(|()| settle_in(own_end(lifeline_end)?, member));
     let guard = or_leave(guard);
     member.note_start_time(process::getpid());
+    // Still on the forking thread: what they call may look at its variables. And not before this process has its place: what uses the
+    // arena would give it another one, which nobody ever settles.
+    let hooked = panics::catch(false, || around.in_child());
     let code = match body {
-        _ if !hooked => fail("a function registered by at_fork panicked"),
+        _ if hooked.is_err() => fail("a function registered by at_fork panicked"),
         Body::Message(block) => obey(block, guard, Where::FreshThread),
         Body::Copied(order, closure) => match become_ordered(order, guard) {
             Ok(()) => Where::FreshThread.run(|| run_copied(closure)),

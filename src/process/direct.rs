@@ -18,7 +18,7 @@ use super::hooks;
 use super::panics;
 use super::running::Reaper;
 use super::start::{Closure, Started};
-use super::{client, exit};
+use super::{client, exec, exit};
 use crate::error::{Error, Result};
 use crate::shm::blocks::Block;
 use crate::shm::{Member, handle};
@@ -26,6 +26,7 @@ use crate::sys::pidfd;
 use crate::sys::process::{self, Fork};
 use crate::sys::signal::AllBlocked;
 use std::io::{self, Write};
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 
 /// What a forked child runs.
@@ -54,8 +55,12 @@ pub(super) fn start(
         Ok(Side::Child(signals)) => live(tie, member, body, signals, &around),
         Ok(Side::Parent(pid)) => pid,
     };
+    let held = hold(pid);
+    // Hooks may panic, and nobody would have the child then.
+    let unheld = Unheld(held.is_ok().then_some(pid));
     around.in_parent();
-    let pidfd = hold(pid).map_err(|error| Error::os("take the descriptor of a process", error))?;
+    let _held = ManuallyDrop::new(unheld);
+    let pidfd = held.map_err(|error| Error::os("take the descriptor of a process", error))?;
     let started = Started {
         pid,
         pidfd,
@@ -70,11 +75,18 @@ pub(super) fn start(
 
 /// A child that nobody could hold is none.
 fn hold(pid: i32) -> io::Result<OwnedFd> {
-    pidfd::of_child(pid).inspect_err(|_| {
-        let pid = nix::unistd::Pid::from_raw(pid);
-        let _gone = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
-        let _reaped = nix::sys::wait::waitpid(pid, None);
-    })
+    pidfd::of_child(pid).inspect_err(|_| exec::discard(pid))
+}
+
+/// A child that is ended and reaped when this is dropped.
+struct Unheld(Option<i32>);
+
+impl Drop for Unheld {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0 {
+            exec::discard(pid);
+        }
+    }
 }
 
 enum Side {
@@ -107,10 +119,9 @@ fn live(
     around: &hooks::Around,
 ) -> ! {
     exit::begin_anew();
+    super::surroundings::forget_baseline();
     panics::distrust_inherited_hook();
-    // Still on the forking thread: what it calls may look at this thread's variables.
-    let hooked = panics::catch(false, || around.in_child());
-    child::live_forked(lifeline, member, body, signals, hooked.is_ok())
+    child::live_forked(lifeline, member, body, signals, around)
 }
 
 /// The two returns of [`fork`].

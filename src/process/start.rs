@@ -23,6 +23,7 @@ use crate::sys::private::Private;
 use crate::wire::{self, Bytes};
 use std::any::Any;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -189,19 +190,25 @@ fn launch(
         begun = begin(method, parent, order.detached)?;
     }
     let member = begun.member();
-    let started = send(begun, &mut order, work);
-    let (started, kept) = started.inspect_err(|_| {
-        // It never ran, or nobody will ever ask for it.
-        lost(member);
-        member.end();
-        settle::abandon(member);
-    })?;
+    let place = Place(member);
+    let (started, kept) = send(begun, &mut order, work).inspect_err(|_| lost(member))?;
+    let _used = ManuallyDrop::new(place);
     let running = running_child(method, order, member, started, kept);
     running::add(&running);
     if method == StartMethod::ForkServer {
         spares::tend();
     }
     Ok(running)
+}
+
+/// The place of a child that never runs, or that nobody will ever ask for, when this is dropped.
+struct Place(Member);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.end();
+        settle::abandon(self.0);
+    }
 }
 
 /// A child that has a place, and no order yet.

@@ -5,6 +5,7 @@
 
 use super::method::StartMethod;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::atomic::{AtomicBool, Relaxed};
 use crate::sys::{environment, limits};
 use nix::unistd::{Pid, getpgrp, setpgid};
 use serde::{Deserialize, Serialize};
@@ -85,9 +86,17 @@ pub(super) fn note_baseline() {
     BASELINE.get_or_init(Baseline::now);
 }
 
+/// This process was forked from a child of the server, which may have been elsewhere.
+static OUTDATED: AtomicBool = AtomicBool::new(false);
+
+/// In a child that was forked from another than the fork server.
+pub(super) fn forget_baseline() {
+    OUTDATED.store(true, Relaxed);
+}
+
 /// What the server of this process had when it began.
 pub(super) fn baseline() -> Option<&'static Baseline> {
-    BASELINE.get()
+    BASELINE.get().filter(|_| !OUTDATED.load(Relaxed))
 }
 
 impl Baseline {

@@ -65,9 +65,17 @@ impl Forkable for Counts {
 fn copy_bits(arena: &Arena, from: Member, to: Member) {
     for first in (0..objects(arena)).step_by(64) {
         if let (Some(from), Some(to)) = (arena.bits(from.slot, first), arena.bits(to.slot, first)) {
-            let bits = from.load(SeqCst);
+            let mut bits = from.load(SeqCst);
             if bits != 0 {
                 to.fetch_or(bits, SeqCst);
+            }
+            while bits != 0 {
+                let number = first + bits.trailing_zeros();
+                bits &= bits - 1;
+                let counted = arena.count(number).map_or(0, |count| count.load(Relaxed));
+                let generation = (counted >> 32) as u32;
+                // Or who has looked at the heir's map before, and looks at ours when we have let go, would see nobody.
+                let _freed_already = ObjectRef { number, generation }.hold(arena);
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::ways::WAYS;
 use multiproc::{Process, ProcessBuilder, Queue, StartMethod};
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Pid, getpgid, getpgrp};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -30,6 +31,7 @@ pub(crate) fn tests() -> Vec<Case> {
             "conditions::while_a_thread_sets_variables",
             thread_sets_variables,
         ),
+        case("conditions::of_a_forked_grandchild", of_a_grandchild),
         case("conditions::that_cannot_be_met", cannot_be_met),
         case("conditions::too_tight_to_live", too_tight),
     ]
@@ -394,4 +396,26 @@ fn too_tight() {
             assert_ne!(process.join().unwrap(), 0, "{way}");
         }
     }
+}
+
+/// What a forked grandchild is to have is not compared with what its grandparent's fork server had.
+fn of_a_grandchild() {
+    let here = umask_here();
+    let (told, mask) = (Queue::new().unwrap(), here.bits());
+    let child = |told: Queue<u32>, mask: u32| {
+        assert_eq!(umask_here().bits(), 0o077);
+        let tell = move || told.put(umask_here().bits()).unwrap();
+        let grandchild = ProcessBuilder::fork(tell).umask(mask).start().unwrap();
+        assert_eq!(grandchild.join().unwrap(), 0);
+    };
+    let child =
+        ProcessBuilder::new(child, (told.clone(), mask)).start_method(StartMethod::ForkServer);
+    assert_eq!(child.umask(0o077).start().unwrap().join().unwrap(), 0);
+    assert_eq!(told.get().unwrap(), mask);
+}
+
+fn umask_here() -> Mode {
+    let mask = umask(Mode::empty());
+    umask(mask);
+    mask
 }

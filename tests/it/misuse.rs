@@ -6,6 +6,7 @@ use crate::runner::{Case, Gate, RemoteGate, case};
 use crate::ways::{builder, each, ended, fine, named, start_by};
 use multiproc::{
     ErrorKind, Process, ProcessBuilder, Queue, StartMethod, active_children, all_start_methods,
+    arena, at_fork,
 };
 use nix::sys::wait::{WaitStatus, waitpid};
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
@@ -29,6 +30,8 @@ pub(crate) fn tests() -> Vec<Case> {
         case("misuse::closure_that_would_be_sent", closure_sent),
         case("misuse::dies_before_its_target", dies_before_its_target),
         case("misuse::names_with_a_null", names_with_a_null),
+        case("misuse::hooks_of_a_fork_in_the_child", hooks_in_the_child),
+        case("misuse::hooks_of_a_fork_that_panic", hooks_that_panic),
     ]
 }
 
@@ -291,4 +294,50 @@ fn names_with_a_null() {
         fine(&process);
         assert!(!crate::kit::lives(pid_of(&process)));
     });
+}
+
+static LETTERS: Mutex<Option<Queue<u32>>> = Mutex::new(None);
+
+/// What a hook of a fork does in the child belongs to the child, and goes with it.
+fn hooks_in_the_child() {
+    let write = || {
+        if let Some(letters) = &*LETTERS.lock().unwrap() {
+            letters.put(1).unwrap();
+        }
+    };
+    at_fork(|| (), || (), write);
+    let letters = Queue::new().unwrap();
+    *LETTERS.lock().unwrap() = Some(letters.clone());
+    let seats = |told: Queue<usize>| told.put(arena::usage().unwrap().members).unwrap();
+    let (told, here) = (Queue::new().unwrap(), arena::usage().unwrap().members);
+    let theirs = told.clone();
+    let process = ProcessBuilder::fork(move || seats(theirs)).start().unwrap();
+    assert_eq!(process.join().unwrap(), 0);
+    assert_eq!((letters.get().unwrap(), told.get().unwrap()), (1, here + 1));
+    *LETTERS.lock().unwrap() = None;
+}
+
+static ANGRY: AtomicU32 = AtomicU32::new(0);
+
+/// It panics in whoever forks, and then there is no child, no zombie, and no place for one.
+fn hooks_that_panic() {
+    at_fork(
+        || assert_ne!(ANGRY.load(SeqCst), 1),
+        || assert_ne!(ANGRY.load(SeqCst), 2),
+        || (),
+    );
+    assert_eq!(
+        ProcessBuilder::fork(|| ()).start().unwrap().join().unwrap(),
+        0
+    );
+    let (known, before) = (children(), arena::usage().unwrap());
+    for time in [1, 2] {
+        ANGRY.store(time, SeqCst);
+        let start =
+            || drop(ProcessBuilder::fork(|| std::thread::sleep(Duration::from_secs(60))).start());
+        std::panic::catch_unwind(start).unwrap_err();
+        assert_eq!(children(), known);
+        assert_eq!(arena::usage().unwrap(), before);
+    }
+    ANGRY.store(0, SeqCst);
 }
