@@ -160,8 +160,7 @@ impl ProcessBuilder {
     /// # Examples
     /// ```
     /// let one = || assert_eq!(multiproc::available_cpus(), 1);
-    /// assert_eq!(multiproc::Process::builder(one, ()).cpu_affinity([0]).start()?.join()?, 0);
-    /// # Ok::<(), multiproc::Error>(())
+    /// let process = multiproc::Process::builder(one, ()).cpu_affinity([0]).build();
     /// ```
     pub fn cpu_affinity(mut self, cpus: impl IntoIterator<Item = usize>) -> Self {
         // A number that does not fit is as wrong as one that no machine has.

@@ -163,6 +163,8 @@ pub enum ForkResult {
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 pub unsafe fn fork() -> Result<ForkResult> {
+    // Or the child would take itself for its parent, where nothing was started yet.
+    super::start::register_tables();
     let around = hooks::before_fork();
     match guarded_fork(None) {
         Err(error) => {

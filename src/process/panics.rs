@@ -92,6 +92,10 @@ fn take_scene() -> Scene {
 /// Once a process image, before the first panic of a child: notes where panics happen, and says in a child which process it was.
 pub(super) fn install() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
+    // A thread that panics may not change the hook. A process that it starts is told of by the usual one.
+    if std::thread::panicking() {
+        return;
+    }
     if INSTALLED.swap(true, SeqCst) {
         return;
     }

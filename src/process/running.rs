@@ -14,6 +14,7 @@ use crate::sys::private::Private;
 use crate::sys::{atfork, descriptor, pidfd, process};
 use std::any::Any;
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,15 @@ pub(crate) struct Running {
     pub(super) kept: Private<Option<Box<dyn Any + Send>>>,
 }
 
+impl Drop for Running {
+    /// The handles in a value are in flight once, however often a fork copies it: they land in the process that started the child.
+    fn drop(&mut self) {
+        if self.forked != atfork::generation() {
+            let _theirs = ManuallyDrop::new(self.value.get_mut().take());
+        }
+    }
+}
+
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut all = f.debug_struct("Running");
@@ -82,10 +92,13 @@ impl Forkable for Siblings {
 
     fn child(&self) {
         CHILDREN.release();
-        CHILDREN
-            .lock()
-            .iter()
-            .for_each(|sibling| sibling.pidfd.close());
+        for sibling in CHILDREN.lock().iter() {
+            sibling.pidfd.close();
+            // That to a former server too: it serves as long as anybody has one.
+            if let Reaper::Server(server) = &sibling.reaper {
+                server.close();
+            }
+        }
         CHILDREN.acquire();
         CHILDREN.child();
     }
@@ -222,6 +235,8 @@ impl Running {
         }
         match pidfd::send_signal(pidfd, signal) {
             Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => Ok(()),
+            // No pidfd: the child had been reaped before there could be one.
+            Err(error) if error.raw_os_error() == Some(nix::libc::EBADF) => Ok(()),
             other => other.map_err(|error| Error::os("signal a process", error)),
         }
     }

@@ -4,7 +4,7 @@
 //! gone. It allocates nothing in the arena and takes no lease, so that no member, dead, mad or stopped, can hold it up.
 
 use super::call::Call;
-use super::exec::Hello;
+use super::exec::{self, Hello};
 use super::{child, current, panics, surroundings};
 use crate::shm::arena::Arena;
 use crate::shm::handle;
@@ -74,6 +74,8 @@ struct Server {
     /// Children whose start time is not noted yet: that is done when there is nothing else to do.
     unnoted: Vec<(i32, Member)>,
     signals: SignalFd,
+    /// Descriptors that a preload function left open: statics may own them, in the children too.
+    inherited: Vec<u32>,
 }
 
 /// Calls what is to be called first; the answer is what went wrong.
@@ -111,6 +113,11 @@ fn preloaded(call: Call) -> Result<(), String> {
 pub(super) fn run(control: OwnedFd, hello: u64, preload: Option<Call>) -> io::Result<()> {
     nix::sys::prctl::set_name(c"multiproc-fs")?;
     let trouble = begin(preload)?;
+    let mut inherited = Vec::new();
+    if preload.is_some() {
+        inherited = spawn::open_descriptors()?;
+        inherited.retain(|&fd| fd != control.as_raw_fd().cast_unsigned());
+    }
     let signals = signal::child_signals()?;
     let hello = Hello {
         number: hello,
@@ -129,6 +136,7 @@ pub(super) fn run(control: OwnedFd, hello: u64, preload: Option<Call>) -> io::Re
         children: Vec::new(),
         unnoted: Vec::new(),
         signals,
+        inherited,
     };
     while !server.peers.is_empty() {
         server.turn()?;
@@ -213,14 +221,10 @@ impl Server {
         // What a preload function holds, its children hold.
         let _heir = handle::bequeath(Some(request.member));
         match fork()? {
-            Fork::Child => become_child(theirs, tie, request),
+            Fork::Child => become_child(theirs, tie, request, &self.inherited),
             Fork::Parent { child } => {
-                let pidfd = pidfd::open(child).inspect_err(|_| {
-                    let _gone = nix::sys::signal::kill(
-                        nix::unistd::Pid::from_raw(child),
-                        nix::sys::signal::Signal::SIGKILL,
-                    );
-                })?;
+                // Not one of `children`, so nobody else would reap it.
+                let pidfd = pidfd::open(child).inspect_err(|_| exec::discard(child))?;
                 Ok((child, pidfd, ours))
             }
         }
@@ -256,12 +260,14 @@ fn fork() -> io::Result<Fork> {
     unsafe { process::fork() }
 }
 
-fn become_child(control: OwnedFd, tie: Option<OwnedFd>, request: Request) -> ! {
+fn become_child(control: OwnedFd, tie: Option<OwnedFd>, request: Request, inherited: &[u32]) -> ! {
     // The arena's too: this child may have to start a fork server of its own.
     let arena = Arena::existing().map_or(control.as_fd(), Arena::fd);
     let tied = tie.as_ref().map_or(control.as_fd(), AsFd::as_fd);
     let keep = [control.as_raw_fd(), tied.as_raw_fd(), arena.as_raw_fd()];
-    close_all_but(keep.map(i32::cast_unsigned));
+    let mut keep = keep.map(i32::cast_unsigned).to_vec();
+    keep.extend(inherited);
+    close_all_but(&mut keep);
     child::live(control, tie, request)
 }
 
@@ -269,7 +275,8 @@ fn become_child(control: OwnedFd, tie: Option<OwnedFd>, request: Request) -> ! {
     unsafe_code,
     reason = "closing descriptors that have owners has a condition"
 )]
-fn close_all_but(mut keep: [u32; 3]) {
-    // SAFETY: the owners of the others are the server's tables, which the child neither uses nor drops: it never returns.
-    unsafe { spawn::close_all_but(&mut keep) };
+fn close_all_but(keep: &mut [u32]) {
+    // SAFETY: what a preload function left open is kept, so the owners of the others are the server's tables, which the child neither
+    // uses nor drops: it never returns.
+    unsafe { spawn::close_all_but(keep) };
 }

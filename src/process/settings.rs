@@ -61,8 +61,8 @@ pub fn set_executable(path: impl AsRef<Path>) -> Result<()> {
 /// Lets the fork server call `function`, once, before it serves: what that builds in memory, all children have, copy-on-write.
 ///
 /// It is Python's `set_forkserver_preload`, for tables that are expensive to build: fill a `static` with it. The function may make queues and
-/// locks, which are freed with the last of the family that holds them. It runs before `main`, on the one thread of the
-/// server, and leaves none behind.
+/// locks, which are freed with the last of the family that holds them, and leave files open, which are open in all children. It runs
+/// before `main`, on the one thread of the server, and leaves no other behind.
 ///
 /// # Errors
 /// [`ErrorKind::Misuse`] when the fork server runs already. When the function panics, or leaves threads running, every start fails with

@@ -11,6 +11,7 @@ use super::{client, current, exit, start};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::{Member, settle};
 use crate::sys::clock::Deadline;
+use crate::sys::private::PrivateGuard;
 use crate::sys::{limits, pidfd, process};
 use std::collections::VecDeque;
 use std::io;
@@ -154,15 +155,25 @@ fn hear_next(link: &mut Link) -> Option<()> {
     Some(())
 }
 
-/// Asks for as many as are missing, and hears of those that have come. Called when there is time: a start would wait for it.
+/// Asks for as many as are missing, and hears of those that have come. Called when there is time: a start would wait for it. Not when
+/// another thread is at it, which may take long and does the same; nor when this process leaves.
 pub(super) fn tend() {
     let wanted = SETTINGS.lock().spares;
     if wanted == 0 || exit::is_ending() {
         return;
     }
-    let parent = start::prepare();
-    let mut link = LINK.lock();
-    let asked = parent.and_then(|parent| ask_for(&mut link, wanted, parent));
+    match start::prepare() {
+        Ok(parent) => {
+            if let Some(link) = LINK.try_lock() {
+                fill(link, wanted, parent);
+            }
+        }
+        Err(error) => log::warn!("spare children cannot be started: {error}"),
+    }
+}
+
+fn fill(mut link: PrivateGuard<'_, Link>, wanted: usize, parent: Member) {
+    let asked = ask_for(&mut link, wanted, parent);
     let failed = link.spares.failed.take();
     drop(link);
     say(failed);
@@ -241,13 +252,13 @@ pub fn set_spare_children(count: usize) -> Result<()> {
         let text = "a daemon may not have children";
         return Err(Error::new(ErrorKind::Misuse, text));
     }
-    start::prepare()?;
+    let parent = start::prepare()?;
     SETTINGS.lock().spares = count;
     discard_all_but(count);
     if count == 0 {
         return Ok(());
     }
     client::renew(limits::rights())?;
-    tend();
+    fill(LINK.lock(), count, parent);
     Ok(())
 }

@@ -4,7 +4,11 @@
 //! # Safety
 //! Handlers are functions of this image that stay loaded.
 
+use super::thread;
 use nix::libc;
+use std::io::Write;
+use std::sync::mpsc;
+use std::time::Duration;
 
 unsafe extern "C" {
     fn on_exit(
@@ -28,10 +32,37 @@ pub(crate) fn at_exit_with_status(handler: extern "C" fn(libc::c_int, *mut libc:
     unsafe { on_exit(handler, std::ptr::null_mut()) };
 }
 
-/// Writes what stands in the buffers of Rust's and C's standard output.
+/// How long another thread may hold the lock of a stream, until what stands in it is given up.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Writes what stands in the buffers of Rust's and C's output.
+///
+/// Another thread may hold the lock of a stream for ever, one that waits for input, or for room in a pipe; it must not keep the process
+/// from ending. C's own `exit` takes no locks for it; nobody else can do without, so another thread waits for them.
 pub(crate) fn flush() {
-    use std::io::Write;
-    let _failed = std::io::stdout().flush();
+    let flush = || {
+        let _failed = std::io::stdout().flush();
+        flush_output_of_c();
+        flush_all_of_c();
+    };
+    if thread::is_alone() || thread::count() == 1 {
+        return flush();
+    }
+    let (done, end) = mpsc::channel();
+    let helped = move || {
+        flush();
+        let _nobody_waits = done.send(());
+    };
+    // Without a size std would ask the environment for it, under a lock that a fork may have copied.
+    let helper = std::thread::Builder::new()
+        .stack_size(1 << 18)
+        .spawn(helped);
+    if helper.is_ok() {
+        let _given_up = end.recv_timeout(GRACE);
+    }
+}
+
+fn flush_all_of_c() {
     // SAFETY: null flushes all streams.
     unsafe { libc::fflush(std::ptr::null_mut()) };
 }

@@ -41,9 +41,20 @@ impl<T> Private<T> {
         self.data.into_inner()
     }
 
+    /// The data, where nobody else can reach it. Whether a fork has copied it locked does not matter then.
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        self.data.get_mut()
+    }
+
     pub(crate) fn lock(&self) -> PrivateGuard<'_, T> {
         self.acquire();
         PrivateGuard { lock: self }
+    }
+
+    /// The data, if nobody is at it.
+    pub(crate) fn try_lock(&self) -> Option<PrivateGuard<'_, T>> {
+        let taken = self.word.compare_exchange(FREE, HELD, Acquire, Relaxed);
+        taken.is_ok().then(|| PrivateGuard { lock: self })
     }
 
     /// Takes the word without a guard, for the time of a fork.

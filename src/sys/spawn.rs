@@ -108,6 +108,22 @@ pub(crate) unsafe fn inherited(fd: i32) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Descriptors from 3 on that are open.
+pub(crate) fn open_descriptors() -> io::Result<Vec<u32>> {
+    let mut open = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let number = entry?
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
+        open.extend(number.filter(|&fd: &i32| fd > libc::STDERR_FILENO));
+    }
+    // The one of the list itself is closed by now.
+    // SAFETY: asking for the flags of a number has no effect.
+    open.retain(|&fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0);
+    Ok(open.into_iter().map(i32::cast_unsigned).collect())
+}
+
 /// Closes every descriptor from 3 on but those in `keep`.
 ///
 /// # Safety

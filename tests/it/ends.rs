@@ -201,7 +201,7 @@ fn output_once() {
     each_part_once("ends::prints");
 }
 
-fn print_by_c(text: &std::ffi::CStr) {
+pub(crate) fn print_by_c(text: &std::ffi::CStr) {
     #[expect(unsafe_code, reason = "C's buffers are the subject")]
     // SAFETY: the format takes one string, which ends with zero.
     unsafe {

@@ -30,6 +30,11 @@ pub(crate) fn tests() -> Vec<Case> {
         ),
         case("exits::detached_outlives_its_parent", detached_outlives),
         case("exits::detached_is_joined", detached_is_joined),
+        case(
+            "exits::killed_while_it_starts_detached_ones",
+            killed_while_it_starts,
+        ),
+        program("exits::starts_detached_ones", starts_detached_ones),
         case("exits::grandchild_sees_its_killed_parent", grandchild_sees),
         case("exits::parent_killed", parent_killed),
         program("exits::has_handlers", has_handlers),
@@ -378,4 +383,29 @@ fn parent_killed() {
         family.program.wait().unwrap();
         assert_eq!(family.rest(), "");
     });
+}
+
+fn starts_detached_ones() {
+    loop {
+        let child = Process::builder(|| (), ()).detach().start().unwrap();
+        assert_eq!(child.join().unwrap(), 0);
+        println!();
+    }
+}
+
+/// Wherever it is in a start: a detached child that was never told what to do does not wait for that for ever. Everybody of such a
+/// family holds its output.
+fn killed_while_it_starts() {
+    for round in 0..scaled(40) {
+        let mut parent = program_command("exits::starts_detached_ones")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut output = parent.stdout.take().unwrap();
+        output.read_exact(&mut [0]).unwrap();
+        std::thread::sleep(Duration::from_micros(u64::from(round) * 37));
+        parent.kill().unwrap();
+        parent.wait().unwrap();
+        output.read_to_end(&mut Vec::new()).unwrap();
+    }
 }

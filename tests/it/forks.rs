@@ -35,6 +35,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("forks::at_fork_in_five_generations", five_generations),
         case("forks::foreign_fork_is_somebody_else", foreign_fork),
         case("forks::os_verbs", os_verbs),
+        case("forks::os_fork_that_exits", os_fork_that_exits),
         case("forks::nested", nested),
         case("forks::output_held_by_who_forks", output_held),
         program("forks::chatters", chatters),
@@ -422,6 +423,37 @@ fn os_verbs() {
     assert_eq!(os::waitpid(child).unwrap(), -15);
     assert_eq!(os::kill(child, 15).unwrap_err().kind(), ErrorKind::Os);
     assert!(children().into_iter().all(|pid| state_of(pid) != Some('Z')));
+}
+
+/// The end of a fork is nobody else's: our children, exit handlers and buffers are ours.
+fn os_fork_that_exits() {
+    use multiproc::os;
+    let (numbers, gate) = (Numbers::new(), Gate::new());
+    let (remote, me) = (numbers.remote(), std::process::id());
+    multiproc::at_exit(move || {
+        if std::process::id() != me {
+            remote.open().add(0, 1);
+        }
+    });
+    each(|method| {
+        let daemon = Process::builder(RemoteGate::wait, (gate.remote(),)).daemon(true);
+        let daemon = daemon.start_method(method).start().unwrap();
+        let other = start_by(method, RemoteGate::wait, (gate.remote(),));
+        #[expect(unsafe_code, reason = "a fork that the crate makes for us")]
+        // SAFETY: this process has one thread.
+        let side = unsafe { os::fork() }.unwrap();
+        let child = match side {
+            os::Fork::Parent { child } => child,
+            #[expect(clippy::disallowed_methods, reason = "how a process ends is the test")]
+            os::Fork::Child => std::process::exit(7),
+        };
+        assert_eq!(os::waitpid(child).unwrap(), 7);
+        assert!(daemon.is_alive() && other.is_alive());
+        assert_eq!(numbers.get(0), 0);
+        gate.open(2);
+        fine(&daemon);
+        fine(&other);
+    });
 }
 
 /// Each generation captures what the one before it had.

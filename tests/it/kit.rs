@@ -117,8 +117,13 @@ pub(crate) fn lives(pid: Pid) -> bool {
 
 /// The fork server of this process.
 pub(crate) fn fork_server() -> Pid {
+    find_fork_server().unwrap()
+}
+
+/// The fork server of this process, if it has one that lives.
+pub(crate) fn find_fork_server() -> Option<Pid> {
     let is_server = |pid: &Pid| name_of(*pid) == "multiproc-fs" && lives(*pid);
-    children().into_iter().find(is_server).unwrap()
+    children().into_iter().find(is_server)
 }
 
 /// Kills a process, and returns when it is dead.

@@ -21,6 +21,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("life::from_start_to_end", from_start_to_end),
         case("life::states", states),
         case("life::arguments", arguments),
+        case("life::started_by_a_destructor", started_by_a_destructor),
         case("life::names", names),
         case("life::main_thread", main_thread),
         case("life::close", close),
@@ -372,4 +373,23 @@ fn cpu_counts() {
     assert_eq!((cpu_count(), available_cpus()), (all, 1));
     sched_setaffinity(this, &whole).unwrap();
     assert_eq!((cpu_count(), available_cpus()), (all, mine));
+}
+
+struct Starts(StartMethod);
+
+impl Drop for Starts {
+    fn drop(&mut self) {
+        fine(&start_by(self.0, || (), ()));
+    }
+}
+
+/// While a panic unwinds its thread.
+fn started_by_a_destructor() {
+    each(|method| {
+        let unwound = std::panic::catch_unwind(|| {
+            let _starts = Starts(method);
+            panic!("the first and only one");
+        });
+        unwound.unwrap_err();
+    });
 }

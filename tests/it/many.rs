@@ -1,12 +1,13 @@
 //! Many children, many threads and many signals, under each start method.
 
-use crate::kit::{lives, pid_of, state_of};
-use crate::runner::{Case, Gate, RemoteGate, case, wait_for_exit};
-use crate::ways::{each, fine, named, start_by};
-use multiproc::{Process, Queue, StartMethod};
+use crate::kit::{find_fork_server, lives, pid_of, state_of};
+use crate::runner::{Case, Gate, RemoteGate, case, scaled, wait_for_exit};
+use crate::ways::{builder, each, fine, named, start_by};
+use multiproc::{ErrorKind, Process, Queue, StartMethod};
+use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction};
 use nix::unistd::Pid;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 pub(crate) fn tests() -> Vec<Case> {
@@ -16,6 +17,8 @@ pub(crate) fn tests() -> Vec<Case> {
         case("many::joined_backwards", joined_backwards),
         case("many::parallel_starts", parallel_starts).cold(),
         case("many::parallel_starts_by_all_methods", all_in_parallel).cold(),
+        case("many::servers_killed_under_starts", servers_killed),
+        case("many::signals_in_starts", signals_in_starts),
         case("many::signals_in_a_join", signals_in_a_join),
         case("many::signals_in_a_join_with_timeout", signals_in_a_timeout),
         case("many::dropped_handles_are_reaped", dropped_handles),
@@ -95,6 +98,55 @@ fn all_in_parallel() {
     });
 }
 
+/// Starts until it is told to stop. Only what a dead server explains may go wrong, and only where there is one.
+fn starts_until(stop: &AtomicBool, method: StartMethod) -> u32 {
+    let mut known = 0;
+    for code in (0..200).cycle() {
+        if stop.load(SeqCst) {
+            break;
+        }
+        let joined = builder(method, exits, (code,)).start();
+        let joined = joined.and_then(|process| process.join());
+        match joined {
+            Ok(seen) => {
+                assert_eq!(seen, code);
+                known += 1;
+            }
+            Err(error) => {
+                let excuses = [ErrorKind::StartMethodUnavailable, ErrorKind::UnknownStatus];
+                assert!(excuses.contains(&error.kind()), "{method}: {error}");
+                assert_eq!(method, StartMethod::ForkServer, "{error}");
+            }
+        }
+    }
+    known
+}
+
+/// One server after another is killed while threads start processes in all ways.
+fn servers_killed() {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let methods = multiproc::all_start_methods().into_iter().cycle().take(6);
+        let start = |method| {
+            let stop = &stop;
+            scope.spawn(move || starts_until(stop, method))
+        };
+        let threads: Vec<_> = methods.map(start).collect();
+        for _ in 0..scaled(40) {
+            let server = std::iter::repeat_with(find_fork_server).flatten().next();
+            // Whoever asks it next may reap it at once.
+            let killed = kill(server.unwrap(), Signal::SIGKILL);
+            assert!([Ok(()), Err(Errno::ESRCH)].contains(&killed));
+            wait_for_exit(server.unwrap());
+        }
+        stop.store(true, SeqCst);
+        for thread in threads {
+            assert!(thread.join().unwrap() > 0, "no start went well");
+        }
+    });
+    each(|method| fine(&start_by(method, || (), ())));
+}
+
 static SIGNALS: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn counts(_signal: i32) {
@@ -131,6 +183,30 @@ fn disturb(pid: i32, times: u32) {
 fn disturbs_then_leaves(pid: i32, times: u32) {
     disturb(pid, times);
     exits(5);
+}
+
+/// Sends as many as it can, until it is killed.
+fn pelts(pid: i32) {
+    while kill(Pid::from_raw(pid), Signal::SIGUSR1).is_ok() {}
+}
+
+/// A start is many system calls, and each may hear of a signal.
+fn signals_in_starts() {
+    count_signals();
+    let me = std::process::id().cast_signed();
+    let disturber = start_by(StartMethod::Spawn, pelts, (me,));
+    each(|method| {
+        let before = SIGNALS.load(SeqCst);
+        for _ in 0..scaled(3) {
+            starts_and_joins(method);
+            multiproc::force_start_method(Some(method));
+            let values = multiproc::spawn(|words: Vec<String>| words, (vec![String::new(); 99],));
+            assert_eq!(values.unwrap().join().unwrap().len(), 99);
+        }
+        assert!(SIGNALS.load(SeqCst) > before, "no signal came");
+    });
+    disturber.kill().unwrap();
+    assert_eq!(disturber.join().unwrap(), -9);
 }
 
 fn signals_in_a_join() {

@@ -1,12 +1,13 @@
 //! How a process ends and what is left of it to learn, under each start method: signals, values of a `JoinHandle`, `Run`,
 //! and threads that are left.
 
-use crate::kit::{Numbers, RemoteNumbers, leave, say_and_wait};
+use crate::kit::{Numbers, RemoteNumbers, fork_behind_our_back, leave, say_and_wait};
 use crate::process::Fussy;
 use crate::runner::{Case, Gate, RemoteGate, case};
 use crate::ways::{builder, each, ended, fine, start_by};
 use multiproc::{Error, ErrorKind, Process, Queue, Run, StartMethod, force_start_method};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::sys::wait::{WaitStatus, waitpid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub(crate) fn tests() -> Vec<Case> {
             values_that_cannot_travel,
         ),
         case("outcomes::no_value", no_value),
+        case("outcomes::value_that_a_fork_copies", value_copied),
         case(
             "outcomes::handles_finished_and_dropped",
             finished_and_dropped,
@@ -380,4 +382,25 @@ fn joined_by_many() {
             assert_eq!(process.exitcode().unwrap(), Some(6));
         }
     });
+}
+
+/// The queue in it lives by the value alone, of which a forked process drops its copy.
+fn value_copied() {
+    let letters = multiproc::spawn(
+        || {
+            let letters = Queue::new().unwrap();
+            letters.put(7).unwrap();
+            letters
+        },
+        (),
+    );
+    let letters = letters.unwrap();
+    while !letters.is_finished() {
+        std::thread::yield_now();
+    }
+    let mut letters = Some(letters);
+    let child = fork_behind_our_back(|| drop(letters.take()));
+    assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 0));
+    let letters: Queue<u32> = letters.unwrap().join().unwrap();
+    assert_eq!(letters.get().unwrap(), 7);
 }

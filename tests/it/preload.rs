@@ -10,6 +10,8 @@ use multiproc::{
 use nix::sys::signal::{
     SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask,
 };
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -17,6 +19,7 @@ pub(crate) fn tests() -> Vec<Case> {
     vec![
         case("preload::children_have_what_it_built", children_have_it).cold(),
         case("preload::runs_again_in_the_next_server", runs_again).cold(),
+        case("preload::little_room_for_descriptors", little_room).cold(),
         case("preload::output_is_exact", output_is_exact),
         case("preload::changes_of_surroundings_stay_there", changes_stay).cold(),
         case("preload::changes_of_signals_stay_there", signals_stay).cold(),
@@ -25,6 +28,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("preload::threads_that_have_ended_are_none", ended_threads).cold(),
         case("preload::an_exit_is_an_error", exit_is_an_error).cold(),
         case("preload::too_late", too_late).cold(),
+        case("preload::files_stay_open", files_stay_open).cold(),
         program("preload::prints", prints),
     ]
 }
@@ -74,6 +78,37 @@ fn children_have_it() {
         );
     }
     assert_eq!(RUNS.load(Ordering::SeqCst), 0, "it ran in the parent");
+}
+
+/// Whatever a server has no room for, the descriptor of a child that runs already among it: it leaves no zombie.
+fn little_room() {
+    use nix::unistd::Pid;
+    set_forkserver_preload(|| limit_descriptors(Pid::this(), 7)).unwrap();
+    let mut failed = 0;
+    for room in 7..20 {
+        let tried = multiproc::spawn(|| (), ()).map(|child| child.join());
+        failed += u32::from(tried.is_err());
+        let server = fork_server();
+        let children = format!("/proc/{server}/task/{server}/children");
+        while !std::fs::read_to_string(&children).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
+        limit_descriptors(server, room + 1);
+    }
+    assert!((1..13).contains(&failed), "{failed}");
+}
+
+fn limit_descriptors(server: nix::unistd::Pid, room: u64) {
+    use nix::libc;
+    let limit = libc::rlimit {
+        rlim_cur: room,
+        rlim_max: 64,
+    };
+    let (limit, none) = (&raw const limit, std::ptr::null_mut());
+    #[expect(unsafe_code, reason = "limits of another process")]
+    // SAFETY: the kernel reads the structure and writes nothing.
+    let set = unsafe { libc::prlimit(server.as_raw(), libc::RLIMIT_NOFILE, limit, none) };
+    assert_eq!(set, 0);
 }
 
 /// Also in the server that a child starts when the family's is gone.
@@ -213,4 +248,21 @@ fn too_late() {
     let answers = Queue::new().unwrap();
     run_by(BY_SERVER, tell, (answers.clone(),));
     assert_eq!(answers.get().unwrap(), (1, vec![1, 2, 3]));
+}
+
+static IMAGE: OnceLock<File> = OnceLock::new();
+
+/// A static may own one: its number must not become another file's in a child.
+fn files_stay_open() {
+    set_forkserver_preload(|| IMAGE.set(File::open("/proc/self/exe").unwrap()).unwrap()).unwrap();
+    let read = |heads: Queue<[u8; 4]>| {
+        let mut head = [0; 4];
+        IMAGE.get().unwrap().read_exact_at(&mut head, 0).unwrap();
+        heads.put(head).unwrap();
+    };
+    let heads = Queue::new().unwrap();
+    for _ in 0..2 {
+        run_by(BY_SERVER, read, (heads.clone(),));
+        assert_eq!(&heads.get().unwrap(), b"\x7fELF");
+    }
 }

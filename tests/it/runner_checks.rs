@@ -1,6 +1,7 @@
 //! The runner notices what it promises to notice. Each specimen is a test that must fail, run by itself.
 
 use crate::runner::{Case, Gate, case, program, program_command, scaled, skip, test_command};
+use multiproc::StartMethod;
 use std::process::{Command, Output};
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub(crate) fn tests() -> Vec<Case> {
             descriptor_left_is_found,
         ),
         case("runner_checks::a_child_left_is_found", child_left_is_found),
+        case("runner_checks::processes_left_are_found", processes_left),
         case(
             "runner_checks::a_zombie_left_is_found",
             zombie_left_is_found,
@@ -51,6 +53,11 @@ pub(crate) fn specimens() -> Vec<Case> {
         program("specimen::thread", thread),
         program("specimen::descriptor", descriptor),
         program("specimen::child", child),
+        program("specimen::by_forkserver", || {
+            leaves(StartMethod::ForkServer)
+        }),
+        program("specimen::by_fork", || leaves(StartMethod::Fork)),
+        program("specimen::by_spawn", || leaves(StartMethod::Spawn)),
         program("specimen::zombie", zombie),
         program("specimen::orphan", orphan),
         program("specimen::file", file),
@@ -148,6 +155,20 @@ fn descriptor_left_is_found() {
 
 fn descriptor() {
     Box::leak(Box::new(std::fs::File::open("/dev/null").unwrap()));
+}
+
+/// Processes of the crate's own are no exception, whichever way they came: only the fork server is.
+fn processes_left() {
+    for method in multiproc::all_start_methods() {
+        fails(
+            &format!("specimen::by_{method}"),
+            &["the test leaks", "child of"],
+        );
+    }
+}
+
+fn leaves(method: StartMethod) {
+    drop(crate::ways::start_by(method, || Gate::new().wait(), ()));
 }
 
 fn child_left_is_found() {

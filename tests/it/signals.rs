@@ -1,5 +1,7 @@
-//! A parent with odd habits about signals, children and terminals: what it blocks, ignores or handles is not its children's.
+//! A parent with odd habits about signals, children, terminals and streams: what it blocks, ignores, handles or holds is not its
+//! children's.
 
+use crate::ends::print_by_c;
 use crate::kit::{pid_of, say_and_wait, state_of};
 use crate::runner::{Case, Gate, RemoteGate, case, program, program_command, scaled};
 use crate::ways::{WAYS, run_by, start_by};
@@ -22,7 +24,11 @@ pub(crate) fn tests() -> Vec<Case> {
         case("signals::children_are_not_waited_for", nobody_waits),
         case("signals::somebody_else_reaps", somebody_else_reaps),
         case("signals::a_terminal_is_at_its_end", terminal),
+        case("signals::threads_that_print_by_c", threads_print),
+        case("signals::a_thread_reads_by_c", thread_reads),
         program("signals::at_a_terminal", at_a_terminal),
+        program("signals::has_a_reader", has_a_reader),
+        program("signals::prints_by_c_meanwhile", prints_meanwhile),
     ]
 }
 
@@ -259,4 +265,84 @@ fn at_a_terminal() {
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
     print!("{line}");
+}
+
+/// Threads hold the locks of C's streams, and fill the buffers that every end flushes; one waits for input that never comes.
+fn prints_meanwhile() {
+    let print = || loop {
+        print_by_c(c"x");
+    };
+    std::thread::spawn(print);
+    std::thread::spawn(|| {
+        #[expect(unsafe_code, reason = "C's streams are the subject")]
+        // SAFETY: it takes nothing, and blocks with the lock of standard input.
+        unsafe {
+            libc::getchar()
+        }
+    });
+    for way in WAYS {
+        for _ in 0..scaled(if way == StartMethod::Spawn { 5 } else { 50 }) {
+            run_by(way, || print_by_c(c"y"), ());
+        }
+    }
+    // As a program ends that does not care: C's own end would wait for the thread that reads.
+    crate::kit::leave(0);
+}
+
+fn threads_print() {
+    let mut command = program_command("signals::prints_by_c_meanwhile");
+    let mut program = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    // It stays open while we wait for the program.
+    let input = program.stdin.take();
+    assert!(program.wait().unwrap().success());
+    drop(input);
+}
+
+/// Waits for ever, with the lock of a stream of C's.
+fn reads_by_c(reader: std::io::PipeReader) {
+    let fd = std::os::fd::IntoRawFd::into_raw_fd(reader);
+    #[expect(unsafe_code, reason = "C's streams are the subject")]
+    // SAFETY: the descriptor is the stream's alone.
+    let stream = unsafe { libc::fdopen(fd, c"r".as_ptr()) };
+    #[expect(unsafe_code, reason = "C's streams are the subject")]
+    // SAFETY: the stream was made and is never closed.
+    unsafe {
+        libc::fgetc(stream)
+    };
+}
+
+/// Has a thread of this process come to a read of a pipe?
+fn somebody_reads() -> bool {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let calls = tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("syscall")));
+    let read = format!("{} ", libc::SYS_read);
+    calls.flatten().any(|call| call.starts_with(&read))
+}
+
+/// A child ends although a thread of it waits for input, and has written what it has printed.
+fn has_a_reader() {
+    for way in WAYS {
+        let body = || {
+            print_by_c(c"[child]");
+            let (reader, writer) = std::io::pipe().unwrap();
+            std::thread::spawn(|| reads_by_c(reader));
+            while !somebody_reads() {
+                std::thread::yield_now();
+            }
+            // The thread waits until the end.
+            let _open = std::mem::ManuallyDrop::new(writer);
+        };
+        run_by(way, body, ());
+    }
+}
+
+fn thread_reads() {
+    let output = program_command("signals::has_a_reader").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text, "[child]".repeat(3));
 }

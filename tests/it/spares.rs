@@ -12,10 +12,12 @@ use crate::ways::{WAYS, run_by, start_by};
 use multiproc::{
     Process, Queue, StartMethod, active_children, arena, current_process, set_spare_children,
 };
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::Read as _;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 pub(crate) fn tests() -> Vec<Case> {
     vec![
@@ -25,16 +27,48 @@ pub(crate) fn tests() -> Vec<Case> {
         case("spares::conditions_are_met", conditions_are_met),
         case("spares::signals_end_them", signals_end_them),
         case("spares::killed_while_idle", killed_while_idle),
+        case("spares::a_request_that_cannot_be_sent", request_not_sent),
         case("spares::the_server_is_killed", server_killed),
         case("spares::are_nobodys_children", nobodys_children),
         case("spares::a_storm_of_starts", storm),
         case("spares::a_fork_of_the_parent", fork_of_the_parent),
         case("spares::of_a_child", of_a_child),
+        case("spares::join_timeout_while_another_starts", join_timeout),
         case("spares::go_with_the_program", go_with_the_program),
         case("spares::go_with_a_killed_program", go_with_a_killed_program),
         program("spares::ends", || settled(2)),
         program("spares::waits", waits_to_be_killed),
     ]
+}
+
+/// The way to the server is full of requests. A start fails then; the next one does not, and no spare child is forgotten.
+fn request_not_sent() {
+    run_by(StartMethod::ForkServer, || (), ());
+    let before = (of_server(), arena::usage().unwrap());
+    for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let (fd, little): (i32, libc::c_int) = (name.parse().unwrap(), 1);
+        #[expect(unsafe_code, reason = "an option of a socket by its number")]
+        // SAFETY: the kernel reads one number; what is no socket refuses.
+        unsafe {
+            let (level, option) = (libc::SOL_SOCKET, libc::SO_SNDBUF);
+            libc::setsockopt(fd, level, option, (&raw const little).cast(), 4);
+        }
+    }
+    let server = fork_server();
+    stop_and_wait(server);
+    // As many as find room.
+    assert!(set_spare_children(64).is_ok());
+    // A spare is no use to a detached one, so that it has to ask.
+    let detached = || Process::builder(|| (), ()).detach().start();
+    detached().unwrap_err();
+    kill(server, Signal::SIGCONT).unwrap();
+    assert_eq!(detached().unwrap().join().unwrap(), 0);
+    set_spare_children(0).unwrap();
+    while of_server().len() > before.0.len() {
+        std::thread::yield_now();
+    }
+    assert_eq!((fork_server(), arena::usage().unwrap()), (server, before.1));
 }
 
 /// The children of the fork server that run.
@@ -383,4 +417,26 @@ fn go_with_a_killed_program() {
     output.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "");
     assert!(children().len() <= 1, "more than the fork server");
+}
+
+/// A thread waits for a fork server that is stopped; another one joins, and its timeout holds.
+fn join_timeout() {
+    let gate = Gate::new();
+    let waits = start(|gate: RemoteGate| gate.wait(), (gate.remote(),));
+    set_spare_children(1).unwrap();
+    let server = fork_server();
+    stop_and_wait(server);
+    // A spare is no use to a detached one.
+    let starts = std::thread::spawn(|| Process::builder(|| (), ()).detach().start().unwrap());
+    std::thread::sleep(Duration::from_millis(300));
+    let begin = Instant::now();
+    let joined = waits.join_timeout(Duration::from_millis(50));
+    let took = begin.elapsed();
+    kill(server, Signal::SIGCONT).unwrap();
+    assert_eq!(joined.unwrap(), None);
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(starts.join().unwrap().join().unwrap(), 0);
+    gate.open(1);
+    assert_eq!(waits.join().unwrap(), 0);
+    set_spare_children(0).unwrap();
 }

@@ -2,8 +2,8 @@
 //!
 //! What the crate keeps for as long as the family lives is not a leak:
 //!
-//! - the *fork server*: a direct child that was started with `exec` from our own command line, or that
-//!   calls itself `multiproc-fs`. What *it* has forked counts like our own children, zombies too;
+//! - the *fork server*: a direct child that was started with `exec` and calls itself `multiproc-fs`. What *it* has forked
+//!   counts like our own children, zombies too;
 //! - the descriptors that came with the first use (arena, control socket, lifeline). They exist before the body
 //!   begins; in a [`cold`](super::Case::cold) test, [`FIRST_USE`] says how many of which kind may appear.
 //!
@@ -12,7 +12,7 @@
 
 use super::pidfd::{Event, Leftover, settle};
 use super::{Case, grace, procfs};
-use nix::unistd::{Pid, getpid};
+use nix::unistd::getpid;
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -129,14 +129,12 @@ fn processes() -> Vec<Leftover> {
         .collect()
 }
 
-/// A direct child that came by `exec`. A child forked from us has our command line too, but in the same place.
+/// A direct child that came by `exec` and calls itself a server: it does that before it says hello. A spawned child came the same way
+/// and has our name, and what a server has forked has the server's, but is not our child.
 fn is_fork_server(me: &procfs::Process, process: &procfs::Process) -> bool {
     let came_by_exec = process.arg_start != me.arg_start;
-    let ours = || {
-        let command = |pid: Pid| procfs::command_line(pid);
-        process.name == "multiproc-fs" || command(process.pid) == command(me.pid)
-    };
-    process.parent == me.pid && !process.is_zombie() && came_by_exec && ours()
+    let server = process.name == "multiproc-fs";
+    process.parent == me.pid && !process.is_zombie() && came_by_exec && server
 }
 
 /// How many descriptors of which kind are open.
