@@ -7,6 +7,9 @@ use crate::shm::Member;
 use crate::sys::atfork::generation;
 use crate::sys::private::Private;
 use serde::{Deserialize, Serialize};
+use std::ffi::{CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What a process is told of itself when it starts.
@@ -52,6 +55,14 @@ pub(super) fn become_child(identity: Identity) {
         logging::inherit(level);
     }
     OWN.lock().identity = Some(Arc::new(identity));
+}
+
+/// The name by which the system knows a process that runs this program: the last part of its first argument, as far as it has room.
+pub(super) fn program_name() -> CString {
+    let first = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&first).file_name();
+    let bytes = name.map_or(b"multiproc".as_slice(), OsStr::as_bytes);
+    CString::new(&bytes[..bytes.len().min(15)]).unwrap_or_default()
 }
 
 /// This process is a fork server: for messages of what it is asked to call.

@@ -9,9 +9,9 @@
 //! A constructor runs while the process has one thread.
 
 use super::call::Call;
-use super::child;
 use super::exec::{Hello, PATIENCE};
 use super::server::{self, Request};
+use super::{child, current};
 use crate::shm::arena::Arena;
 use crate::sys::clock::Deadline;
 use crate::sys::{image, process, signal, socket, spawn, thread};
@@ -170,6 +170,8 @@ fn be_child(control: OwnedFd, number: u64) -> io::Result<()> {
     match packet.fd {
         Some(lifeline) if packet.length == Request::SIZE => {
             drop(control);
+            // It is called "exe" so far, after the link that was started.
+            let _no_harm = nix::sys::prctl::set_name(&current::program_name());
             child::live_spawned(&lifeline, Request::from_bytes(bytes))
         }
         _ => Err(io::ErrorKind::InvalidData.into()),

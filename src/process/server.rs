@@ -15,6 +15,7 @@ use crate::sys::process::{self, Fork};
 use crate::sys::{exit, lifeline, pidfd, signal, socket, spawn, thread};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signalfd::SignalFd;
+use std::ffi::CString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -76,6 +77,8 @@ struct Server {
     signals: SignalFd,
     /// Descriptors that a preload function left open: statics may own them, in the children too.
     inherited: Vec<u32>,
+    /// What children are called by the system, as this program is.
+    own_name: CString,
 }
 
 /// Calls what is to be called first; the answer is what went wrong.
@@ -111,6 +114,7 @@ fn preloaded(call: Call) -> Result<(), String> {
 
 /// Serves until the family is gone. In a child, does not return at all.
 pub(super) fn run(control: OwnedFd, hello: u64, preload: Option<Call>) -> io::Result<()> {
+    let own_name = current::program_name();
     nix::sys::prctl::set_name(c"multiproc-fs")?;
     let trouble = begin(preload)?;
     let mut inherited = Vec::new();
@@ -137,6 +141,7 @@ pub(super) fn run(control: OwnedFd, hello: u64, preload: Option<Call>) -> io::Re
         unnoted: Vec::new(),
         signals,
         inherited,
+        own_name,
     };
     while !server.peers.is_empty() {
         server.turn()?;
@@ -221,7 +226,10 @@ impl Server {
         // What a preload function holds, its children hold.
         let _heir = handle::bequeath(Some(request.member));
         match fork()? {
-            Fork::Child => become_child(theirs, tie, request, &self.inherited),
+            Fork::Child => {
+                let _no_harm = nix::sys::prctl::set_name(&self.own_name);
+                become_child(theirs, tie, request, &self.inherited)
+            }
             Fork::Parent { child } => {
                 // Not one of `children`, so nobody else would reap it.
                 let pidfd = pidfd::open(child).inspect_err(|_| exec::discard(child))?;

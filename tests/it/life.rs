@@ -24,6 +24,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("life::started_by_a_destructor", started_by_a_destructor),
         case("life::names", names),
         case("life::main_thread", main_thread),
+        case("life::name_for_the_system", name_for_the_system),
         case("life::close", close),
         case("life::close_before_the_start", close_before_the_start),
         case("life::close_gives_back", close_gives_back),
@@ -391,5 +392,20 @@ fn started_by_a_destructor() {
             panic!("the first and only one");
         });
         unwound.unwrap_err();
+    });
+}
+
+/// As `ps` shows it: a child is this program, however it came to be.
+fn name_for_the_system() {
+    let name = || std::fs::read_to_string("/proc/self/comm").unwrap();
+    let own = name();
+    each(|method| {
+        let names = Queue::new().unwrap();
+        let tell = |names: Queue<String>| {
+            let name = std::fs::read_to_string("/proc/self/comm").unwrap();
+            names.put(name).unwrap();
+        };
+        fine(&start_by(method, tell, (names.clone(),)));
+        assert_eq!(names.get().unwrap(), own);
     });
 }
