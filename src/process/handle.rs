@@ -96,7 +96,7 @@ impl Process {
     /// # What may hang
     /// A fork copies one thread and all locks. A lock that *another* thread of this process holds in the moment of the fork stays
     /// locked in the child for ever: that of standard error (`eprintln!`), of a logger, of a library. Memory allocation, standard
-    /// output and everything in this crate are safe. The start itself waits for the lock of standard output. Prefer
+    /// output and this crate are safe. The start itself waits for the lock of standard output. Prefer
     /// [`new`](Self::new) in a program with threads.
     ///
     /// # What happens to the captures

@@ -3,8 +3,10 @@
 use super::arena::Arena;
 use super::blocks::with_allocator;
 use super::layout::UNIT;
+use super::member::{Identity, State};
 use super::{object, settle};
 use crate::error::Result;
+use crate::sys::atomic::Acquire;
 
 /// What the family uses of its arena.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +42,7 @@ pub fn usage() -> Result<Usage> {
     settle::sweep(arena);
     let mut usage = Usage {
         objects: object::living(arena),
-        members: settle::used_slots(arena).count(),
+        members: members(arena),
         ..Usage::default()
     };
     with_allocator(arena, |allocator| {
@@ -52,4 +54,13 @@ pub fn usage() -> Result<Usage> {
         })
     })??;
     Ok(usage)
+}
+
+/// Slots that are not free. The bit of one is set before it is taken and may be left when somebody is killed in between.
+fn members(arena: &Arena) -> usize {
+    let taken = |slot: &u32| {
+        let slot = arena.slot(*slot);
+        slot.is_some_and(|slot| Identity::read(slot.identity.load(Acquire)).state != State::Free)
+    };
+    settle::used_slots(arena).filter(taken).count()
 }

@@ -29,6 +29,7 @@ mod queue_block;
 mod row;
 mod settle;
 mod shared;
+mod start;
 mod survivor;
 mod tracee;
 mod watch;
@@ -40,6 +41,7 @@ use std::process::ExitCode;
 fn rows() -> Vec<Row> {
     [
         // The longest first.
+        start::rows(),
         settle::rows(),
         lock::rows(),
         arena::rows(),

@@ -390,7 +390,9 @@ fn cannot_be_met() {
 /// No memory at all: whatever becomes of the child, its parent hears of it.
 fn too_tight() {
     for way in WAYS {
-        let builder = Process::builder(|| vec![1_u8; 1 << 20], ()).start_method(way);
+        // Used, or an optimised build asks for no memory.
+        let needs_memory = || drop(std::hint::black_box(vec![1_u8; 1 << 20]));
+        let builder = Process::builder(needs_memory, ()).start_method(way);
         let tried = builder.memory_limit(0).start();
         if let Ok(process) = tried {
             assert_ne!(process.join().unwrap(), 0, "{way}");
