@@ -139,8 +139,8 @@ pub enum ForkResult {
 /// `fork(2)`: from here on there are two processes, and both return. Python's `os.fork`.
 ///
 /// The child is not a child in the sense of [`Process`](crate::Process): it has no name that a parent gave it, nobody joins it but
-/// [`waitpid`], and it does not die with its parent. It is a member of the family of its own: handles of queues and locks that it has
-/// copied work. Standard output is flushed before; [`at_fork`](crate::at_fork) hooks are called.
+/// [`waitpid`](crate::os::waitpid), and it does not die with its parent. It is a member of the family of its own: handles of queues
+/// and locks that it has copied work. Standard output is flushed before; [`at_fork`](crate::at_fork) hooks are called.
 ///
 /// Functions of exit handlers are inherited, but for those of [`at_exit`](crate::at_exit).
 ///
