@@ -284,8 +284,7 @@ impl PoolBuilder {
     /// [`ErrorKind::InvalidInput`] for no workers; [`ErrorKind::NoSpace`]; and as [`Process::start`](crate::Process::start): what was started is
     /// ended then.
     pub fn build(self) -> Result<Pool> {
-        let cpus = || crate::sys::thread::cpus() as usize;
-        let wanted = self.workers.unwrap_or_else(cpus);
+        let wanted = self.workers.unwrap_or_else(process::available_cpus);
         if wanted == 0 {
             let text = "a pool needs at least one worker";
             return Err(Error::new(ErrorKind::InvalidInput, text));

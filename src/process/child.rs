@@ -30,6 +30,8 @@ pub(super) struct Order {
     pub(super) identity: Identity,
     /// What is called; a copied closure is not told here.
     pub(super) task: Option<Task>,
+    /// For its parent; the child has no lifeline then, and need not be told.
+    #[serde(skip)]
     pub(super) detached: bool,
     pub(super) surroundings: Surroundings,
 }
@@ -140,9 +142,7 @@ impl Where {
 /// Lives the life of a child that is this program started anew.
 pub(super) fn live_spawned(lifeline_end: &OwnedFd, request: Request) -> ! {
     let tie = own_end((!request.detached).then_some(lifeline_end));
-    let Ok(guard) = tie.and_then(|tie| settle_in(tie, request.member)) else {
-        process::exit_now(1);
-    };
+    let guard = or_leave(tie.and_then(|tie| settle_in(tie, request.member)));
     request.member.note_start_time(process::getpid());
     start::register_tables();
     carry_out(request.member, guard)
@@ -152,8 +152,8 @@ pub(super) fn live_spawned(lifeline_end: &OwnedFd, request: Request) -> ! {
 fn carry_out(member: Member, guard: Option<OwnedFd>) -> ! {
     match member.await_order(guard.is_some()) {
         Some(block) => exit::leave(obey(block, guard, Where::Here)),
-        // Nothing has begun, so there is nothing to end.
-        None => process::exit_now(0),
+        // Nothing has begun, so there is nothing to end. Nobody asks for the code, but it must not say that all is well.
+        None => process::exit_now(1),
     }
 }
 

@@ -116,7 +116,7 @@ pub(super) fn adopt(socket: OwnedFd) {
     LINK.lock().connection = Some(Arc::new(connection));
 }
 
-/// In a new child: the guard that ends it with its parent. A detached one drops it.
+/// In a new child: the guard that ends it with its parent. A detached one has none.
 pub(super) fn keep_guard(guard: OwnedFd) {
     LINK.lock().guard = Some(guard);
 }

@@ -22,9 +22,9 @@ use super::{client, exec, exit};
 use crate::error::{Error, Result};
 use crate::shm::blocks::Block;
 use crate::shm::{Member, handle};
-use crate::sys::pidfd;
 use crate::sys::process::{self, Fork};
 use crate::sys::signal::AllBlocked;
+use crate::sys::{image, pidfd};
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
@@ -45,6 +45,8 @@ pub(super) fn start(
     let lifeline = client::lifeline()?;
     let tie = (!detached).then_some(&*lifeline);
     panics::install();
+    // The child will need it, and could wait for ever for another thread that is about to look.
+    let _known_now = image::fingerprint();
     let around = hooks::before_fork();
     let side = guarded_fork(Some(member));
     let pid = match side {

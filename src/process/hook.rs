@@ -11,7 +11,7 @@
 use super::call::Call;
 use super::exec::{Hello, PATIENCE};
 use super::server::{self, Request};
-use super::{child, current};
+use super::{child, current, start};
 use crate::shm::arena::Arena;
 use crate::sys::clock::Deadline;
 use crate::sys::{image, process, signal, socket, spawn, thread};
@@ -83,7 +83,9 @@ pub(super) fn keep() {
 }
 
 extern "C" fn hook(argc: c_int, argv: *const *const c_char, envp: *const *const c_char) {
+    // Before there is a second thread that could fork meanwhile.
     Arena::register();
+    start::register_tables();
     let Some(errand) = take_errand() else {
         return;
     };

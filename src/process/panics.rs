@@ -2,8 +2,9 @@
 
 use super::{current, report};
 use crate::error::RemoteError;
-use crate::sys::atomic::{AtomicBool, Relaxed, SeqCst};
+use crate::sys::atomic::{Acquire, AtomicBool, Relaxed, Release};
 use crate::sys::exit;
+use crate::sys::private::Private;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -92,11 +93,14 @@ fn take_scene() -> Scene {
 /// Once a process image, before the first panic of a child: notes where panics happen, and says in a child which process it was.
 pub(super) fn install() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
+    static INSTALLING: Private<()> = Private::new(());
     // A thread that panics may not change the hook. A process that it starts is told of by the usual one.
-    if std::thread::panicking() {
+    if INSTALLED.load(Acquire) || std::thread::panicking() {
         return;
     }
-    if INSTALLED.swap(true, SeqCst) {
+    // Who comes second waits: a fork in the middle of it would copy the hook's lock locked.
+    let _installing = INSTALLING.lock();
+    if INSTALLED.load(Acquire) {
         return;
     }
     // Whether one is wanted is asked of the environment once, and kept. In a forked child the lock of that may be held for ever.
@@ -123,6 +127,7 @@ pub(super) fn install() {
             report::leave_panic(&Panic::now(text(info.payload())));
         }
     }));
+    INSTALLED.store(true, Release);
 }
 
 /// The whole message in one piece, which no other process's can cut, and past the lock of standard error. Where nobody can read

@@ -178,8 +178,8 @@ fn has(text: &OsStr, byte: u8) -> bool {
 }
 
 impl Surroundings {
-    /// What a child that is started now has to change. A child of the fork server does it before it knows what its server had, so it
-    /// is told all but the variables, which are long.
+    /// What a child that is started now has to change. What is long is added for a child of the fork server by
+    /// [`complete`](Self::complete), when it is known which server that is.
     pub(super) fn now(method: StartMethod, options: &Options) -> Self {
         let mut all = match method {
             StartMethod::ForkServer => Self::inherited(),

@@ -75,7 +75,9 @@ pub(crate) fn set_cpus(cpus: &[u32]) -> io::Result<()> {
     for &cpu in cpus {
         set.set(cpu as usize)?;
     }
-    Ok(nix::sched::sched_setaffinity(Pid::from_raw(0), &set)?)
+    nix::sched::sched_setaffinity(Pid::from_raw(0), &set)?;
+    super::thread::forget_cpus();
+    Ok(())
 }
 
 /// The file mode creation mask; `None` where nobody can tell.

@@ -32,9 +32,15 @@ pub(crate) fn forget() {
     TID.with(|tid| tid.set(0));
 }
 
+static CPUS: AtomicU32 = AtomicU32::new(0);
+
+/// This process has been confined: what was known of its CPUs is not true any more.
+pub(crate) fn forget_cpus() {
+    CPUS.store(0, Relaxed);
+}
+
 /// CPUs that this process may run on, asked once: spinning is useless on one.
 pub(crate) fn cpus() -> u32 {
-    static CPUS: AtomicU32 = AtomicU32::new(0);
     let known = CPUS.load(Relaxed);
     if known != 0 {
         return known;

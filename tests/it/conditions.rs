@@ -24,6 +24,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("conditions::processors", processors),
         case("conditions::memory", memory),
         case("conditions::processor_time", processor_time),
+        case("conditions::a_pool_on_one_cpu", pool_on_one_cpu),
         case("conditions::process_group", process_group),
         case("conditions::children_of_such_a_child", inherited),
         case("conditions::of_closures", of_closures),
@@ -420,4 +421,22 @@ fn umask_here() -> Mode {
     let mask = umask(Mode::empty());
     umask(mask);
     mask
+}
+
+/// What its parent knows of CPUs is not what a child has, which is confined to one of them.
+fn pool_on_one_cpu() {
+    let this = Pid::from_raw(0);
+    let mine = sched_getaffinity(this).unwrap();
+    let one = (0..CpuSet::count()).find(|&cpu| mine.is_set(cpu).unwrap());
+    let all = multiproc::Pool::builder().build().unwrap();
+    assert_eq!(all.worker_pids().len(), multiproc::available_cpus());
+    for way in WAYS {
+        let alone = || {
+            let pool = multiproc::Pool::builder().build().unwrap();
+            assert_eq!(pool.worker_pids().len(), 1);
+        };
+        let builder = Process::builder(alone, ()).start_method(way);
+        let process = builder.cpu_affinity(one).start().unwrap();
+        assert_eq!(process.join().unwrap(), 0, "{way}");
+    }
 }
