@@ -41,6 +41,7 @@
 //! Nothing hangs and nothing is lost when a process dies. Python's shapes, Rust's types. Process work at thread speed. The
 //! repository's `docs/guarantees.md` says what each verb does when a process dies in it, and names the tests.
 
+mod call;
 mod error;
 mod ipc;
 mod pool;
@@ -50,20 +51,27 @@ pub mod sync;
 mod sys;
 mod wire;
 
+pub use call::{Arguments, Callable};
 pub use error::{Error, ErrorKind, RemoteError, Result};
 pub use ipc::{GetError, PutError, Queue, TryGetError, TryPutError};
 pub use pool::{AsyncResult, Pool, PoolBuilder, PoolStats};
 pub use process::{
-    Arguments, AuthKey, Callable, Context, CurrentProcess, JoinHandle, ParentProcess, Process,
-    ProcessBuilder, ProcessState, Run, StartMethod, active_children, all_start_methods, at_exit,
-    at_fork, available_cpus, cpu_count, current_process, force_start_method, fork, init,
-    log_to_stderr, os, parent_process, set_executable, set_forkserver_preload, set_spare_children,
-    set_start_method, spawn, start_method,
+    AuthKey, Context, CurrentProcess, JoinHandle, ParentProcess, Process, ProcessBuilder,
+    ProcessState, Run, StartMethod, active_children, all_start_methods, at_exit, at_fork,
+    available_cpus, cpu_count, current_process, force_start_method, fork, init, log_to_stderr, os,
+    parent_process, set_executable, set_forkserver_preload, set_spare_children, set_start_method,
+    spawn, start_method,
 };
-pub use sync::{AcquireError, LockGuard, OwnerDied, TryAcquireError};
+pub use sync::{AcquireError, Holder, OwnerDied, TryAcquireError};
 
 /// A [lock](sync::Lock) between processes.
 pub type Lock = sync::Lock<sync::AcrossProcesses>;
+/// A [recursive lock](sync::RLock) between processes.
+pub type RLock = sync::RLock<sync::AcrossProcesses>;
+/// A [semaphore](sync::Semaphore) between processes.
+pub type Semaphore = sync::Semaphore<sync::AcrossProcesses>;
+/// An [event](sync::Event) between processes.
+pub type Event = sync::Event<sync::AcrossProcesses>;
 
 /// The memory that a family of processes shares: its size, and how full it is.
 pub mod arena {
@@ -73,8 +81,16 @@ pub mod arena {
 
 /// Python's `threading`: the same primitives between the threads of one process.
 pub mod threading {
-    /// A [lock](crate::sync::Lock) between the threads of this process.
-    pub type Lock = crate::sync::Lock<crate::sync::WithinProcess>;
+    use crate::sync::{self, WithinProcess};
+
+    /// A [lock](sync::Lock) between the threads of this process.
+    pub type Lock = sync::Lock<WithinProcess>;
+    /// A [recursive lock](sync::RLock) between the threads of this process.
+    pub type RLock = sync::RLock<WithinProcess>;
+    /// A [semaphore](sync::Semaphore) between the threads of this process.
+    pub type Semaphore = sync::Semaphore<WithinProcess>;
+    /// An [event](sync::Event) between the threads of this process.
+    pub type Event = sync::Event<WithinProcess>;
 }
 
 /// The program in the README compiles and runs.

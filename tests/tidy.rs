@@ -40,7 +40,7 @@ const UNSAFE: [&str; 13] = [
     "src/shm/",
     "src/wire.rs",
     "src/sync/value.rs",
-    "src/process/call.rs",
+    "src/call.rs",
     // The constructor before `main`, and the fork of a process with one thread.
     "src/process/hook.rs",
     "src/process/server.rs",
@@ -92,7 +92,8 @@ fn may_use(room: &str, target: &str) -> bool {
         ("error", _) => false,
         // Handles travel in values.
         ("wire", _) => ["shm", "sys"].contains(&target),
-        (_, "wire") => floor(room).is_some_and(|floor| floor >= LOWEST_ABOVE_WIRE),
+        ("call", _) => ["wire", "shm", "sys"].contains(&target),
+        (_, "wire" | "call") => floor(room).is_some_and(|floor| floor >= LOWEST_ABOVE_WIRE),
         // A room that is not in the plan has no floor, and gets no permission.
         _ => floor(room)
             .zip(floor(target))

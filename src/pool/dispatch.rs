@@ -11,8 +11,8 @@ use super::table::SEGMENTS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::{self, Block, Owner, Use};
+use crate::shm::keeper::{SLICE, low_half};
 use crate::shm::layout::{Cell, Shared};
-use crate::shm::lease::{SLICE, low_half};
 use crate::shm::object::MANY_BLOCKS;
 use crate::shm::{AcrossProcesses, Keeper, wait};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, AtomicU64, Relaxed, Release, SeqCst};
@@ -160,14 +160,14 @@ impl Words {
 
     fn wake_one(&self) {
         if self.tail.fetch_and(!SLEEPERS, AcqRel) & SLEEPERS != 0 {
-            AcrossProcesses::wake(low_half(&self.tail));
+            AcrossProcesses::wake(&self.tail, 1);
         }
     }
 
     /// No more hints than those of failures will come: workers leave when there is none.
     pub(super) fn close(&self) {
         self.tail.fetch_or(CLOSED, SeqCst);
-        futex::wake(low_half(&self.tail), i32::MAX, Scope::Shared);
+        futex::wake(low_half(&self.tail), u32::MAX, Scope::Shared);
     }
 
     /// A worker has died: if it was the one that looked for work, another one must.

@@ -3,8 +3,9 @@
 use super::result::AsyncResult;
 use super::shared::Shared;
 use super::supervisor::{Line, Supervisor, start_worker};
+use crate::call::{self, Arguments, Callable};
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{self, Arguments, Callable, Context, StartMethod};
+use crate::process::{self, Context, StartMethod};
 use crate::sys::atomic::Relaxed;
 use crate::sys::private::Private;
 use crate::wire;
@@ -102,7 +103,7 @@ impl Pool {
         F::Output: Serialize,
     {
         let (bytes, cargo) = wire::encode(&arguments)?;
-        let call = process::task::<F, A>(function);
+        let call = call::task::<F, A>(function);
         let place = self.shared.submit(call, bytes.as_slice(), cargo)?;
         Ok(AsyncResult::new(&self.shared, place))
     }
@@ -128,7 +129,7 @@ impl Pool {
             if some.is_empty() {
                 break;
             }
-            results.push(self.apply_async(process::each(function), (some,))?);
+            results.push(self.apply_async(call::each(function), (some,))?);
         }
         results.iter().for_each(AsyncResult::wait);
         let mut values = Vec::new();

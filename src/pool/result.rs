@@ -5,7 +5,7 @@ use super::table::{Outcome, Stage, State, TaskRef, WAITER};
 use super::worker::{Trouble, What};
 use crate::error::{Error, ErrorKind, RemoteError, Result};
 use crate::shm::arena::Arena;
-use crate::shm::lease::{SLICE, low_half};
+use crate::shm::keeper::{SLICE, low_half};
 use crate::shm::wait;
 use crate::sys::atomic::{AcqRel, Acquire, Relaxed};
 use crate::sys::clock::Deadline;

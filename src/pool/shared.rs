@@ -2,8 +2,9 @@
 
 use super::dispatch::{Hint, Words};
 use super::table::{self, SEGMENTS, Stage, State, TaskRef};
+use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{Call, StartMethod};
+use crate::process::StartMethod;
 use crate::shm::arena::Arena;
 use crate::shm::blocks::Owner;
 use crate::shm::layout::{Kind, OWNS_BLOCKS};

@@ -13,12 +13,12 @@
 //! running to condemned, when it knows that the worker is gone, and from there to queued or done. Every step that two could take
 //! is a compare-and-swap.
 
+use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::Call;
 use crate::shm::arena::Arena;
 use crate::shm::blocks::{self, Block, Owner, Use};
+use crate::shm::keeper::low_half;
 use crate::shm::layout::Shared;
-use crate::shm::lease::low_half;
 use crate::shm::message::{self, Cargo};
 use crate::shm::{Handle, Message};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU64, Relaxed, Release};
@@ -294,7 +294,7 @@ impl TaskRef {
                 .compare_exchange(word, to.word() | waiter, AcqRel, Acquire)
             {
                 Ok(_) if to.state == State::Done && word & WAITER != 0 => {
-                    futex::wake(low_half(&self.task.state), i32::MAX, Scope::Shared);
+                    futex::wake(low_half(&self.task.state), u32::MAX, Scope::Shared);
                     return true;
                 }
                 Ok(_) => return true,

@@ -3,8 +3,9 @@
 use super::dispatch::{Hint, Words};
 use super::shared::PoolHandle;
 use super::table::{self, Outcome, Stage, State, TaskRef};
+use crate::call::Reply;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{self, Panic, Reply};
+use crate::process::{self, Panic};
 use crate::shm::arena::Arena;
 use crate::shm::member;
 use crate::wire;

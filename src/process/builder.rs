@@ -1,6 +1,5 @@
 //! The options of a process.
 
-use super::call::{self, Arguments, Callable};
 use super::current::{self, Identity};
 use super::handle::Process;
 use super::logging;
@@ -8,6 +7,7 @@ use super::method::{self, StartMethod};
 use super::run::{self, Run};
 use super::start::{Closure, Plan, Target};
 use super::surroundings::Change;
+use crate::call::{self, Arguments, Callable};
 use crate::error::Result;
 use crate::wire;
 use std::ffi::OsString;

@@ -1,6 +1,5 @@
 //! The life of a child, from its first instruction to `_exit`. It never returns into the frames of whoever forked it.
 
-use super::call::{self, Call};
 use super::client;
 use super::current::{self, Identity};
 use super::direct::Body;
@@ -11,6 +10,7 @@ use super::report;
 use super::server::Request;
 use super::start::{self, Closure};
 use super::surroundings::Surroundings;
+use crate::call::{self, Call};
 use crate::error::{ErrorKind, Result};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::Block;

@@ -1,9 +1,9 @@
 //! `Context`: a start method for those who do not want the program's.
 
 use super::builder::ProcessBuilder;
-use super::call::{Arguments, Callable};
 use super::handle::Process;
 use super::method::{self, StartMethod};
+use crate::call::{Arguments, Callable};
 
 /// A start method, and what is made with it: for libraries, which leave the program's own choice alone.
 ///

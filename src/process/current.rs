@@ -3,8 +3,7 @@
 use super::authkey::AuthKey;
 use super::logging;
 use super::method::{self, StartMethod};
-use crate::shm::Member;
-use crate::sys::atfork::generation;
+use crate::shm::{Member, member, name};
 use crate::sys::private::Private;
 use serde::{Deserialize, Serialize};
 use std::ffi::{CString, OsStr};
@@ -54,6 +53,7 @@ pub(super) fn become_child(identity: Identity) {
     if let Some(level) = identity.log_level {
         logging::inherit(level);
     }
+    name::note(&identity.name);
     OWN.lock().identity = Some(Arc::new(identity));
 }
 
@@ -91,14 +91,8 @@ pub(super) fn identity() -> Arc<Identity> {
 
 /// The first process of a family; or one that was forked behind our back, and has no name that a parent gave it.
 fn nobodys_child() -> Identity {
-    let first = generation() == 0;
-    let name = if first {
-        "MainProcess"
-    } else {
-        "ForeignProcess"
-    };
     Identity {
-        name: name.to_owned(),
+        name: member::nobodys_name().to_owned(),
         daemon: false,
         path: Vec::new(),
         authkey: AuthKey::random(),

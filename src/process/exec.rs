@@ -3,7 +3,6 @@
 //! The new process is told by its environment what it is to be ([`super::hook`]), has a socket to us and the arena, and says hello
 //! before anything is asked of it: a program without our hook, or another program, does not.
 
-use super::call::Call;
 use super::hook::{Errand, MARKER};
 use super::running::Reaper;
 use super::server::Request;
@@ -11,6 +10,7 @@ use super::settings::SETTINGS;
 use super::start::Started;
 use super::surroundings::Known;
 use super::{client, hook, surroundings};
+use crate::call::Call;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
 use crate::sys::clock::Deadline;

@@ -2,13 +2,13 @@
 
 use super::authkey::AuthKey;
 use super::builder::ProcessBuilder;
-use super::call::{Arguments, Callable};
 use super::current::Identity;
 use super::method::StartMethod;
 use super::run::Run;
 use super::running::Running;
 use super::start::{self, Plan};
 use super::state::{ProcessState, code_name};
+use crate::call::{Arguments, Callable};
 use crate::error::{Error, ErrorKind, RemoteError, Result};
 use crate::sys::clock::Deadline;
 use crate::sys::private::Private;

@@ -8,10 +8,10 @@
 //! # Safety
 //! A constructor runs while the process has one thread.
 
-use super::call::Call;
 use super::exec::{Hello, PATIENCE};
 use super::server::{self, Request};
 use super::{child, current, start};
+use crate::call::Call;
 use crate::shm::arena::Arena;
 use crate::sys::clock::Deadline;
 use crate::sys::{image, process, signal, socket, spawn, thread};

@@ -1,12 +1,12 @@
 //! `spawn` and `fork` with a handle that gives the function's value: the shape of `std::thread`, on processes.
 
 use super::builder::ProcessBuilder;
-use super::call::Reply;
-use super::call::{self, Arguments, Callable};
 use super::handle::Process;
 use super::running::Ended;
 use super::start::{Closure, Target};
 use super::state::signal_name;
+use crate::call::Reply;
+use crate::call::{self, Arguments, Callable};
 use crate::error::{Error, ErrorKind, RemoteError, Result};
 use crate::wire;
 use serde::Serialize;

@@ -2,7 +2,7 @@
 //!
 //! How a start travels, from the caller to the function and back:
 //!
-//! 1. [`start`]: [`Process::start`] writes function, arguments and name into a message block ([`call`] says how a function
+//! 1. [`start`]: [`Process::start`] writes function, arguments and name into a message block (`call.rs` says how a function
 //!    travels) and reserves a slot for the child.
 //! 2. [`client`]: the request goes to the fork server, which is started first if there is none.
 //! 3. [`hook`], [`server`]: the server is this very program, taken over before `main`; it forks, answers with a pidfd, reaps.
@@ -14,7 +14,6 @@
 
 mod authkey;
 mod builder;
-mod call;
 mod child;
 mod client;
 mod connection;
@@ -44,7 +43,6 @@ mod surroundings;
 
 pub use authkey::AuthKey;
 pub use builder::ProcessBuilder;
-pub use call::{Arguments, Callable};
 pub use context::Context;
 pub use current::{CurrentProcess, current_process};
 pub use handle::Process;
@@ -61,7 +59,6 @@ pub use settings::{set_executable, set_forkserver_preload};
 pub use spares::set_spare_children;
 pub use state::ProcessState;
 
-pub(crate) use call::{Call, Reply, each, task};
 pub(crate) use exit::is_ending;
 pub(crate) use method::chosen as chosen_method;
 pub(crate) use panics::{Panic, catch};

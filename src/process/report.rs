@@ -1,7 +1,7 @@
 //! What a child leaves for its parent: the value of its function, or its panic. It lies in a block that its slot names and owns.
 
-use super::call::Reply;
 use super::panics::Panic;
+use crate::call::Reply;
 use crate::error::{ErrorKind, Result};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::{Block, Owner};

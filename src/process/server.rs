@@ -3,9 +3,9 @@
 //! Every member has its own control socket to it. The server ends when the last of them is closed, that is, when the family is
 //! gone. It allocates nothing in the arena and takes no lease, so that no member, dead, mad or stopped, can hold it up.
 
-use super::call::Call;
 use super::exec::{self, Hello};
 use super::{child, current, panics, surroundings};
+use crate::call::Call;
 use crate::shm::arena::Arena;
 use crate::shm::handle;
 use crate::shm::member::{Member, Status};

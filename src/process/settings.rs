@@ -1,7 +1,7 @@
 //! What a program chooses for the processes that are this program started anew: the executable, and what a fork server does first.
 
-use super::call::{self, Call, Callable};
 use super::{client, start};
+use crate::call::{self, Call, Callable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atfork::Kept;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,6 @@
 //! A start, up to where the start methods part: the plan of a process becomes an order, and the order a child.
 
 use super::builder::new_identity;
-use super::call::{self, Arguments, Call, Callable, Reply};
 use super::child::{Order, Task};
 use super::current::{self, Identity, Parent};
 use super::direct::{self, Body};
@@ -11,6 +10,7 @@ use super::server::Request;
 use super::spares;
 use super::surroundings::{Options, Surroundings};
 use super::{client, exec, exit, hook, hooks, settings};
+use crate::call::{self, Arguments, Call, Callable, Reply};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::{Block, Owner};

@@ -253,6 +253,26 @@ impl Arena {
         Some(unsafe { place.as_ref() })
     }
 
+    /// Looks at `count` words at `offset`, if there is room for them and they are aligned.
+    pub(crate) fn words(&self, offset: u64, count: usize) -> Option<&'static [AtomicU64]> {
+        self.check(offset, count.checked_mul(8)?)?;
+        if !offset.is_multiple_of(8) {
+            return None;
+        }
+        let first = self.address(offset).cast::<AtomicU64>();
+        // SAFETY: because of the check all of them lie inside the mapping, which is never unmapped; atomics may be looked at by anybody.
+        Some(unsafe { std::slice::from_raw_parts(first.as_ptr(), count) })
+    }
+
+    /// Fills a range that the caller owns with zeros.
+    pub(crate) fn zero(&self, offset: u64, length: u64) -> Option<()> {
+        let length = usize::try_from(length).ok()?;
+        self.check(offset, length)?;
+        // SAFETY: the range was checked, and any bytes may lie there.
+        unsafe { self.address(offset).as_ptr().write_bytes(0, length) };
+        Some(())
+    }
+
     /// Copies bytes into the arena; the caller owns the place. `None` if it lies outside.
     #[inline]
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> Option<()> {

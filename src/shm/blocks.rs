@@ -6,8 +6,9 @@
 //! lease was killed, the next one makes the lists anew from the tags.
 
 use super::arena::Arena;
+use super::keeper::Internal;
 use super::layout::{ORDERS, OWNS_BLOCKS, UNIT, Unit};
-use super::lease::{Internal, Taken};
+use super::lease::Taken;
 use super::member;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, Relaxed, Release};

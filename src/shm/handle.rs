@@ -4,6 +4,7 @@
 //! "this member holds that object", in the member's map. The bit is set with the first handle and cleared with the last.
 
 use super::arena::Arena;
+use super::blocks::{self, Block, Owner, Use};
 use super::layout::{Cell, Kind};
 use super::member::{self, Member};
 use super::message;
@@ -11,7 +12,7 @@ use super::object::{self, ObjectRef};
 use super::settle::used_slots;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atfork::Forkable;
-use crate::sys::atomic::{Acquire, Relaxed, Release, SeqCst};
+use crate::sys::atomic::{AcqRel, Acquire, AtomicU64, Relaxed, Release, SeqCst};
 use crate::sys::private::Private;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::cell::Cell as Local;
@@ -123,6 +124,35 @@ impl Handle {
         }
     }
 
+    /// The words of the object's block, if it was [grown](Self::grow).
+    #[inline]
+    pub(crate) fn more(&self) -> &'static [AtomicU64] {
+        let block = self.cell.block.load(Acquire).checked_sub(1);
+        block.and_then(words_of).unwrap_or(&[])
+    }
+
+    /// Gives the object a block of so many words, zero at first; one that has a block keeps it.
+    pub(crate) fn grow(&self, count: usize) -> Result<()> {
+        let arena = Arena::get()?;
+        if self.cell.block.load(Acquire) != 0 {
+            return Ok(());
+        }
+        // A block that is not noted yet is found when the object is taken apart.
+        self.cell.flags.fetch_or(object::MANY_BLOCKS, AcqRel);
+        let owner = Owner::object(self.object.number);
+        let block = blocks::allocate(8 * count as u64, Use::Raw, owner)?;
+        let (offset, length) = block.bytes(arena).ok_or(ErrorKind::Corrupt)?;
+        arena.zero(offset, length).ok_or(ErrorKind::Corrupt)?;
+        let noted = self
+            .cell
+            .block
+            .compare_exchange(0, block.0 + 1, AcqRel, Acquire);
+        if noted.is_err() {
+            blocks::free(block);
+        }
+        Ok(())
+    }
+
     /// The number of the object, for owners of blocks.
     pub(crate) fn number(&self) -> u32 {
         self.object.number
@@ -149,6 +179,13 @@ impl Handle {
         }
         Ok(Self { object, cell })
     }
+}
+
+#[cold]
+fn words_of(unit: u32) -> Option<&'static [AtomicU64]> {
+    let arena = Arena::existing()?;
+    let (offset, length) = Block(unit).bytes(arena)?;
+    arena.words(offset, usize::try_from(length / 8).ok()?)
 }
 
 /// Notes the first handle: bit, then count.

@@ -11,26 +11,37 @@ use crate::sys::atomic::{AtomicU32, AtomicU64};
 ///
 /// # Safety
 /// The type consists of atomics only: every bit pattern is a value, and no access can be a data race.
-pub(crate) unsafe trait Shared {}
+pub unsafe trait Shared {}
 
 // SAFETY: an atomic.
 unsafe impl Shared for AtomicU32 {}
 // SAFETY: an atomic.
 unsafe impl Shared for AtomicU64 {}
+// SAFETY: an atomic.
+unsafe impl Shared for Lease {}
 // SAFETY: an array of nothing but atomics.
 unsafe impl<T: Shared, const N: usize> Shared for [T; N] {}
 
 /// Kinds of objects. A cell keeps its kind from one object to the next, as long as others were never used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub(crate) enum Kind {
+pub enum Kind {
     Lock = 1,
     Queue = 2,
     Pool = 3,
+    RLock = 4,
+    Semaphore = 5,
+    BoundedSemaphore = 6,
+    Condition = 7,
+    Event = 8,
+    Barrier = 9,
+    RwLock = 10,
+    /// The bytes of a value or an array.
+    Bytes = 11,
 }
 
 /// One more than the largest [`Kind`].
-pub(crate) const KINDS: usize = 8;
+pub(crate) const KINDS: usize = 16;
 
 /// Orders of blocks: `UNIT << order` bytes.
 pub(crate) const ORDERS: usize = 32;
@@ -90,12 +101,17 @@ pub(crate) struct Slot {
     pub(crate) parent: AtomicU64,
     /// Offsets of the words that its threads sleep on, 0 for none.
     pub(crate) waits: [AtomicU64; 8],
+    /// Its name, for those who ask who holds a lock. Written by itself.
+    pub(crate) name: [AtomicU64; 8],
 }
 // SAFETY: atomics only.
 unsafe impl Shared for Slot {}
 
 /// It has owned a block: settling must look for more.
 pub(crate) const OWNS_BLOCKS: u32 = 1;
+
+/// In [`Slot::flags`]: its death was counted by the barriers that it held.
+pub(crate) const COUNTED: u32 = 4;
 
 /// One object.
 #[repr(C, align(256))]
@@ -113,7 +129,9 @@ pub(crate) struct Cell {
     pub(crate) flags: AtomicU32,
     /// The object's first block, as unit + 1.
     pub(crate) block: AtomicU32,
-    _reserved: [AtomicU32; 9],
+    /// Members that held the object and died otherwise than by an exit with code 0; counted for barriers.
+    pub(crate) deaths: AtomicU32,
+    _reserved: [AtomicU32; 8],
     /// Control words, as the kind likes; zero in a new object.
     pub(crate) body: [AtomicU64; 24],
 }
@@ -224,7 +242,7 @@ mod tests {
         }
         assert_eq!(
             (size_of::<Slot>(), size_of::<Cell>(), size_of::<Unit>()),
-            (128, 256, 16)
+            (256, 256, 16)
         );
     }
 }

@@ -10,26 +10,34 @@
 //! | 1..23 | kernel thread id |
 //! | 23..32 | generation of the owner's slot, low 9 bits |
 //! | 32..44 | slot |
-//! | 44..64 | generation, high 20 bits |
+//! | 44..63 | generation, high 19 bits |
+//! | 63 | [`LOOSE`]: anybody may let go of it |
 //!
 //! Sleepers wait on the low half. A woken one takes the word with the bit set, because it cannot know whether others sleep.
+//! What is written here knows nothing of the arena, so that loom can go through all its interleavings (`tests/loom.rs`).
 
-use super::layout::Shared;
-use super::member;
-use crate::sys::atomic::{Acquire, AtomicU32, AtomicU64, Relaxed, Release};
+use crate::sys::atomic::{AcqRel, Acquire, AtomicU64, Relaxed, Release, SeqCst};
 use crate::sys::clock::Deadline;
-use crate::sys::futex::{self, Scope};
 use crate::sys::thread;
 use std::time::Duration;
 
 /// Somebody sleeps on the word.
 const WAITERS: u64 = 1;
 
+/// Its owner has given up the guard: whoever likes may let go.
+const LOOSE: u64 = 1 << 63;
+
+/// The bits that name a thread.
+const TID: u64 = 0x7f_fffe;
+
 /// Looks before the first sleep, when there is more than one CPU.
 const SPINS: u32 = 100;
 
-/// The longest sleep before the owner is probed. Whoever reaps a member wakes its waiters at once; this is the fallback.
-pub(crate) const SLICE: Duration = Duration::from_millis(50);
+/// How often to look at a word before sleeping on it: what another CPU is about to change is seen long before a sleeper is awake.
+#[inline]
+pub(crate) fn spins() -> u32 {
+    if thread::cpus() > 1 { SPINS } else { 0 }
+}
 
 /// How a lease was come by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,85 +48,18 @@ pub(crate) enum Taken {
     OwnerDied,
 }
 
-/// Who can own a lease: the difference between its two homes.
-pub(crate) trait Keeper {
-    /// Sleeps on the word; returns for any reason, after `timeout` at the latest.
-    fn sleep(word: &AtomicU32, expected: u32, timeout: Duration);
-    /// Wakes one sleeper.
-    fn wake(word: &AtomicU32);
+/// Who can own a lease, and how it is waited for: the difference between the two homes.
+pub trait Keeper {
+    /// How long to sleep at most, until the deadline: zero when it has passed.
+    fn slice(deadline: Deadline) -> Duration;
+    /// Sleeps while the low half of the word is that of `expected`; returns for any reason, after `timeout` at the latest.
+    fn sleep(word: &AtomicU64, expected: u64, timeout: Duration);
+    /// Wakes so many sleepers at most, and says how many there were.
+    fn wake(word: &AtomicU64, count: u32) -> u32;
     /// Is it known without asking the kernel that this owner is dead?
     fn known_dead(owner: u64) -> bool;
     /// Is it proved that this owner is dead?
     fn proved_dead(owner: u64) -> bool;
-}
-
-/// The home of primitives between processes: words in the arena.
-#[derive(Clone, Copy, Debug)]
-pub struct AcrossProcesses(());
-
-/// The home of primitives between threads of one process.
-#[derive(Clone, Copy, Debug)]
-pub struct WithinProcess(());
-
-impl Keeper for AcrossProcesses {
-    fn sleep(word: &AtomicU32, expected: u32, timeout: Duration) {
-        super::wait::sleep(word, expected, timeout);
-    }
-
-    fn wake(word: &AtomicU32) {
-        futex::wake(word, 1, Scope::Shared);
-    }
-
-    fn known_dead(owner: u64) -> bool {
-        member::known_dead(owner_slot(owner), owner_generation(owner))
-    }
-
-    fn proved_dead(owner: u64) -> bool {
-        member::proved_dead(owner_slot(owner), owner_generation(owner))
-    }
-}
-
-/// The home of this crate's own leases in the arena. A thread does not end while it owns one, so a word that names a thread which
-/// does not exist was written by somebody gone mad, and nobody has to be waited for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Internal(());
-
-impl Keeper for Internal {
-    fn sleep(word: &AtomicU32, expected: u32, timeout: Duration) {
-        AcrossProcesses::sleep(word, expected, timeout);
-    }
-
-    fn wake(word: &AtomicU32) {
-        AcrossProcesses::wake(word);
-    }
-
-    fn known_dead(owner: u64) -> bool {
-        AcrossProcesses::known_dead(owner)
-    }
-
-    fn proved_dead(owner: u64) -> bool {
-        let me = member::me().is_ok_and(|me| me == owner & !WAITERS);
-        let (slot, generation) = (owner_slot(owner), owner_generation(owner));
-        me || member::proved_dead(slot, generation) || member::has_no_thread(slot, owner_tid(owner))
-    }
-}
-
-impl Keeper for WithinProcess {
-    fn sleep(word: &AtomicU32, expected: u32, timeout: Duration) {
-        futex::wait(word, expected, timeout, Scope::Private);
-    }
-
-    fn wake(word: &AtomicU32) {
-        futex::wake(word, 1, Scope::Private);
-    }
-
-    fn known_dead(_owner: u64) -> bool {
-        false
-    }
-
-    fn proved_dead(_owner: u64) -> bool {
-        false
-    }
 }
 
 /// The number of a thread of the member in `slot`.
@@ -130,17 +71,22 @@ pub(super) fn owner(slot: u32, generation: u32, tid: u32) -> u64 {
         | (tid & 0x3f_ffff) << 1
 }
 
-fn owner_slot(owner: u64) -> u32 {
+pub(super) fn owner_slot(owner: u64) -> u32 {
     (owner >> 32) as u32 & 0xfff
 }
 
-fn owner_tid(owner: u64) -> u32 {
-    (owner >> 1 & 0x3f_ffff) as u32
+pub(super) fn owner_tid(owner: u64) -> u32 {
+    ((owner & TID) >> 1) as u32
 }
 
-fn owner_generation(owner: u64) -> u32 {
-    let (high, low) = (owner >> 44, owner >> 23 & 0x1ff);
+pub(super) fn owner_generation(owner: u64) -> u32 {
+    let (high, low) = ((owner & !LOOSE) >> 44, owner >> 23 & 0x1ff);
     u32::try_from(high << 9 | low).unwrap_or(u32::MAX)
+}
+
+/// The member whose thread an owner is: equal for all its threads.
+pub(crate) fn member_of(owner: u64) -> u64 {
+    owner & !(TID | WAITERS | LOOSE)
 }
 
 /// A lock word. In the arena, or in a process's own memory.
@@ -149,9 +95,6 @@ fn owner_generation(owner: u64) -> u32 {
 pub(crate) struct Lease {
     word: AtomicU64,
 }
-#[expect(unsafe_code, reason = "Shared is an unsafe trait")]
-// SAFETY: an atomic.
-unsafe impl Shared for Lease {}
 
 impl Lease {
     /// Takes the lease for `me` if it is free.
@@ -184,7 +127,7 @@ impl Lease {
     #[cold]
     fn take_contended<K: Keeper>(&self, me: u64, deadline: Deadline) -> Option<Taken> {
         let mut mine = me;
-        let mut spins = if thread::cpus() > 1 { SPINS } else { 0 };
+        let mut spins = spins();
         loop {
             let owner = self.word.load(Relaxed);
             if owner == 0 {
@@ -203,11 +146,11 @@ impl Lease {
                 spins -= 1;
                 std::hint::spin_loop();
             } else if self.say_waiting(owner) {
-                let slice = deadline.slice(SLICE);
+                let slice = K::slice(deadline);
                 if slice.is_zero() {
                     return None;
                 }
-                K::sleep(self.low_half(), low(owner | WAITERS), slice);
+                K::sleep(&self.word, owner | WAITERS, slice);
                 mine = me | WAITERS;
                 let unchanged = self.word.load(Relaxed) == owner | WAITERS;
                 if unchanged && K::proved_dead(owner) && self.take_over(owner | WAITERS, me) {
@@ -237,37 +180,61 @@ impl Lease {
     #[inline]
     pub(crate) fn give<K: Keeper>(&self) {
         if self.word.swap(0, Release) & WAITERS != 0 {
-            K::wake(self.low_half());
+            K::wake(&self.word, 1);
         }
+    }
+
+    /// Lets go if `me` owns it.
+    #[inline]
+    pub(crate) fn give_own<K: Keeper>(&self, me: u64) {
+        let swapped = self.word.compare_exchange(me, 0, Release, Relaxed);
+        if let Err(owner) = swapped
+            && owner & !WAITERS == me
+        {
+            self.give::<K>();
+        }
+    }
+
+    /// The owner stays, but anybody may let go from now on. The caller owns the lease.
+    pub(crate) fn loosen(&self) {
+        self.word.fetch_or(LOOSE, Release);
+    }
+
+    /// Lets go of a loosened lease, whoever owns it; `false` when there is nothing of the kind.
+    pub(crate) fn give_loose<K: Keeper>(&self) -> bool {
+        let mut owner = self.word.load(Relaxed);
+        while owner & LOOSE != 0 {
+            // Acquired too: the owner's changes go to the next one by way of this thread.
+            match self.word.compare_exchange(owner, 0, AcqRel, Relaxed) {
+                Ok(_) if owner & WAITERS == 0 => return true,
+                Ok(_) => {
+                    K::wake(&self.word, 1);
+                    return true;
+                }
+                Err(now) => owner = now,
+            }
+        }
+        false
+    }
+
+    /// Who owns it; 0 for nobody.
+    #[inline]
+    pub(crate) fn owner(&self) -> u64 {
+        self.word.load(SeqCst) & !(WAITERS | LOOSE)
+    }
+
+    /// Is it owned, and may anybody let go?
+    pub(crate) fn is_loose(&self) -> bool {
+        self.word.load(Relaxed) & LOOSE != 0
     }
 
     /// Does somebody own it?
     pub(crate) fn is_taken(&self) -> bool {
         self.word.load(Relaxed) != 0
     }
-
-    /// The word as the kernel's futexes see it.
-    fn low_half(&self) -> &AtomicU32 {
-        low_half(&self.word)
-    }
 }
 
-fn low(word: u64) -> u32 {
-    (word & 0xffff_ffff) as u32
-}
-
-/// The low half of a 64-bit word, to sleep on.
-#[expect(unsafe_code, reason = "a futex is 32 bits wide")]
-pub(crate) fn low_half(word: &AtomicU64) -> &AtomicU32 {
-    let halves: *const AtomicU32 = word.as_ptr().cast::<AtomicU32>().cast_const();
-    let index = usize::from(cfg!(target_endian = "big"));
-    // SAFETY: both halves lie inside the word, which is aligned for them.
-    let half = unsafe { halves.add(index) };
-    // SAFETY: the half lives as long as the borrowed word; it is only handed to the kernel and never accessed from here.
-    unsafe { &*half }
-}
-
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
 
@@ -275,8 +242,9 @@ mod tests {
     fn owner_word_keeps_its_parts() {
         let word = owner(0xabc, 0x0fed_cba9 & 0x0fff_ffff, 0x3f_fffe);
         assert_eq!(owner_slot(word), 0xabc);
-        assert_eq!(owner_generation(word), 0x0fed_cba9);
+        assert_eq!(owner_generation(word | LOOSE), 0x0fed_cba9);
         assert_eq!(owner_tid(word), 0x3f_fffe);
-        assert_eq!(word & WAITERS, 0);
+        assert_eq!(word & (WAITERS | LOOSE), 0);
+        assert_eq!(member_of(word), member_of(owner(0xabc, 0x0fed_cba9, 1)));
     }
 }

@@ -8,8 +8,9 @@
 
 use super::arena::Arena;
 use super::blocks::Block;
+use super::keeper::{SLICE, low_half};
 use super::layout::Slot;
-use super::lease::{self, low_half};
+use super::lease;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atfork::{self, Forkable};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU64, Relaxed, Release, SeqCst};
@@ -168,10 +169,21 @@ fn claim() -> Result<Member> {
     }
     let member = reserve()?;
     occupy(member)?;
+    super::name::note(nobodys_name());
     member.note_start_time(process::getpid());
     drop(claiming);
     super::handle::adopt_inherited(arena, member);
     Ok(member)
+}
+
+/// The name of a process that no parent gave one.
+pub(crate) fn nobodys_name() -> &'static str {
+    let first = atfork::generation() == 0;
+    if first {
+        "MainProcess"
+    } else {
+        "ForeignProcess"
+    }
 }
 
 /// Takes a free slot. The search begins where the last one ended, so that a slot rests before it is used again.
@@ -216,6 +228,7 @@ fn try_reserve(arena: &Arena, number: u32) -> Option<Member> {
     slot.start_time.store(0, Relaxed);
     slot.noted.store(0, Relaxed);
     slot.order.store(0, Relaxed);
+    super::name::write(slot, "");
     // A stranger has none, and must not be left to the parent of whoever was here before.
     slot.parent.store(0, Release);
     slot.status
@@ -256,6 +269,12 @@ impl Member {
     pub(crate) fn slot(self, arena: &Arena) -> Option<&'static Slot> {
         let slot = arena.slot(self.slot)?;
         (Identity::read(slot.identity.load(Acquire)).generation == self.generation).then_some(slot)
+    }
+
+    /// The process id noted in its slot.
+    pub(super) fn pid(self, slot: &Slot) -> u32 {
+        let identity = Identity::read(slot.identity.load(Acquire));
+        identity.pid.cast_unsigned()
     }
 
     /// Ends a child that nobody holds: refuses it its place, or kills it and waits until it is gone.
@@ -355,7 +374,7 @@ impl Member {
             }
             if slot.order.load(Acquire) == word {
                 let hour = Duration::from_secs(3600);
-                let slice = if tied { hour } else { lease::SLICE };
+                let slice = if tied { hour } else { SLICE };
                 futex::wait(&slot.order, word, slice, futex::Scope::Shared);
             }
             is_last = !tied && !super::settle::parent_lives(slot);
@@ -383,7 +402,7 @@ impl Member {
                 .compare_exchange(word, status.word(self.generation), AcqRel, Acquire)
             {
                 Ok(_) => {
-                    futex::wake(low_half(&slot.status), i32::MAX, futex::Scope::Shared);
+                    futex::wake(low_half(&slot.status), u32::MAX, futex::Scope::Shared);
                     return;
                 }
                 Err(now) => word = now,

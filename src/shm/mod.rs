@@ -4,7 +4,7 @@
 //! object, mapped wherever the system likes, so that everything in it is an offset. It holds three tables and a heap:
 //!
 //! - *slots* ([`member`]): one for each process of the family: who it is, how it ended, what it sleeps on;
-//! - *cells* ([`object`]): one for each lock, queue, pool: whose control words never move and never change their kind;
+//! - *cells* ([`object`]): one for each lock, event, value, queue, pool: whose control words never move and never change their kind;
 //! - *holder bits*: a bit map a slot, "this member holds that object"; an object without bits and not in flight is freed;
 //! - *blocks* ([`blocks`]): a buddy heap for everything of variable size; every block names its owner.
 //!
@@ -17,17 +17,20 @@
 pub(crate) mod arena;
 pub(crate) mod blocks;
 pub(crate) mod handle;
+pub(crate) mod keeper;
 pub(crate) mod layout;
 pub(crate) mod lease;
 pub(crate) mod member;
 pub(crate) mod message;
+pub(crate) mod name;
 pub(crate) mod object;
 pub(crate) mod settle;
 pub(crate) mod usage;
 pub(crate) mod wait;
 
 pub(crate) use handle::Handle;
-pub use lease::{AcrossProcesses, WithinProcess};
-pub(crate) use lease::{Internal, Keeper, Lease, Taken};
+pub(crate) use keeper::Internal;
+pub use keeper::{AcrossProcesses, WithinProcess};
+pub(crate) use lease::{Keeper, Lease, Taken};
 pub(crate) use member::Member;
 pub(crate) use message::Message;

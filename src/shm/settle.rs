@@ -6,8 +6,8 @@
 
 use super::arena::Arena;
 use super::blocks::{self, Owner};
+use super::keeper::Internal;
 use super::layout::{OWNS_BLOCKS, Slot};
-use super::lease::Internal;
 use super::member::{self, Identity, Member, State};
 use super::message;
 use super::object::{self, ObjectRef};

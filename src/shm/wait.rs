@@ -5,8 +5,8 @@
 //! notes; the threads beyond rely on their own slices.
 
 use super::arena::Arena;
+use super::keeper::SLICE;
 use super::layout::Slot;
-use super::lease::SLICE;
 use super::member;
 use crate::sys::atomic::{AcqRel, AtomicU32, Relaxed, Release};
 use crate::sys::futex::{self, Scope};

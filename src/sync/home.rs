@@ -1,85 +1,115 @@
 //! Where the words of a primitive live, and who may own them.
+#![expect(unsafe_code, reason = "Shared is an unsafe trait")]
+//!
+//! # Safety
+//! [`Shared`] is implemented for structures of nothing but atomics.
 
-use crate::error::Result;
+use super::algorithm::{
+    BarrierWords, BoundedWords, ConditionWords, EventWords, RwLockWords, SemaphoreWords,
+};
+use super::holder::Holder;
+use super::lock::LockWords;
+use super::rlock::RLockWords;
+use crate::error::{ErrorKind, Result};
 use crate::shm::layout::{Kind, Shared};
-use crate::shm::{AcrossProcesses, Handle, Keeper, Lease, Taken, WithinProcess, handle, member};
-use crate::sys::atomic::AtomicU32;
-use crate::sys::clock::Deadline;
+use crate::shm::{AcrossProcesses, Handle, Keeper, WithinProcess, handle, member};
+use crate::sys::atomic::{AtomicU32, AtomicU64};
 use crate::sys::thread;
 use serde::{Deserializer, Serialize, Serializer};
-use std::fmt::Debug;
-use std::sync::Arc;
+use std::fmt::{self, Debug};
+use std::marker::PhantomData;
+use std::sync::{Arc, OnceLock};
 
 /// One of the two homes of a primitive. Sealed: there are no others.
-pub trait Home: sealed::Place + Debug {}
+pub trait Home: sealed::Place + Copy + Debug {}
 
 impl Home for AcrossProcesses {}
 impl Home for WithinProcess {}
 
-/// The words of a lock.
-#[repr(C, align(64))]
-#[derive(Debug, Default)]
-pub struct LockWords {
-    pub(super) lease: Lease,
-    /// 1 from the death of an owner until somebody says that the data is repaired. Written by the owner.
-    pub(super) inconsistent: AtomicU32,
+/// The control words of a primitive; all zero is their first state.
+pub trait Words: Shared + Default + Debug + Send + Sync + 'static {
+    /// What lies in the cell.
+    const KIND: Kind;
 }
 
-#[expect(unsafe_code, reason = "Shared is an unsafe trait")]
-// SAFETY: atomics only.
-unsafe impl Shared for LockWords {}
+macro_rules! words {
+    ($($words:ty: $kind:ident,)*) => { $(
+        // SAFETY: atomics only, because no other field is in any of these structures.
+        unsafe impl Shared for $words {}
+
+        impl Words for $words {
+            const KIND: Kind = Kind::$kind;
+        }
+    )* };
+}
+
+words! {
+    LockWords: Lock,
+    RLockWords: RLock,
+    SemaphoreWords: Semaphore,
+    BoundedWords: BoundedSemaphore,
+    ConditionWords: Condition,
+    EventWords: Event,
+    BarrierWords: Barrier,
+    RwLockWords: RwLock,
+}
 
 pub(super) mod sealed {
-    use super::{Debug, LockWords, Result};
+    use super::{AtomicU32, AtomicU64, Debug, Holder, Keeper, Result, Words};
 
-    /// What a home does for a lock.
-    pub trait Place: Sized + 'static {
-        /// A counted handle of the words.
-        type Words: Clone + Debug + Send + Sync;
+    /// What a home does for a primitive.
+    pub trait Place: Keeper + Sized + Send + Sync + 'static {
+        /// A counted handle of words.
+        type Of<W: Words>: Clone + Debug + Send + Sync;
         /// New words, zero.
-        fn create() -> Result<Self::Words>;
+        fn create<W: Words>() -> Result<Self::Of<W>>;
         /// The words behind a handle.
-        fn words(of: &Self::Words) -> &LockWords;
+        fn words<W: Words>(of: &Self::Of<W>) -> &W;
         /// Are the words still those of this handle?
-        fn check(of: &Self::Words) -> Result<()>;
+        fn check<W: Words>(of: &Self::Of<W>) -> Result<()>;
+        /// More words, zero at first, where those of `W` were not enough; none before [`grow`](Self::grow).
+        fn more<W: Words>(of: &Self::Of<W>) -> &[AtomicU64];
+        /// Makes `count` more words, if there are none yet.
+        fn grow<W: Words>(of: &Self::Of<W>, count: usize) -> Result<()>;
+        /// How many processes with a handle have died.
+        fn deaths<W: Words>(of: &Self::Of<W>) -> &AtomicU32;
         /// This thread as an owner.
         fn me() -> Result<u64>;
         /// May this thread let go of what `me` took?
         fn may_give(me: u64) -> bool;
-        /// Takes the lease: `Some(true)` when its owner had died, `None` at the deadline.
-        fn take(words: &LockWords, me: u64, deadline: super::DeadlineOrNow) -> Option<bool>;
-        /// Lets go of the lease.
-        fn give(words: &LockWords);
+        /// Who an owner is.
+        fn holder(owner: u64) -> Option<Holder>;
     }
-}
-
-/// How long to wait for a lease.
-#[derive(Clone, Copy, Debug)]
-pub struct DeadlineOrNow(pub(super) Option<Deadline>);
-
-fn take<K: Keeper>(words: &LockWords, me: u64, deadline: DeadlineOrNow) -> Option<bool> {
-    let taken = match deadline.0 {
-        Some(deadline) => words.lease.take::<K>(me, deadline),
-        None => words.lease.take_now::<K>(me),
-    };
-    taken.map(|taken| taken == Taken::OwnerDied)
 }
 
 impl sealed::Place for AcrossProcesses {
-    type Words = LockHandle;
+    type Of<W: Words> = Remote<W>;
 
-    fn create() -> Result<LockHandle> {
-        Handle::create(Kind::Lock).map(LockHandle)
+    fn create<W: Words>() -> Result<Remote<W>> {
+        Handle::create(W::KIND).map(|handle| Remote(handle, PhantomData))
     }
 
     #[inline]
-    fn words(of: &LockHandle) -> &LockWords {
+    fn words<W: Words>(of: &Remote<W>) -> &W {
         of.0.cell().body()
     }
 
     #[inline]
-    fn check(of: &LockHandle) -> Result<()> {
+    fn check<W: Words>(of: &Remote<W>) -> Result<()> {
         of.0.check()
+    }
+
+    #[inline]
+    fn more<W: Words>(of: &Remote<W>) -> &[AtomicU64] {
+        of.0.more()
+    }
+
+    fn grow<W: Words>(of: &Remote<W>, count: usize) -> Result<()> {
+        of.0.grow(count)
+    }
+
+    fn deaths<W: Words>(of: &Remote<W>) -> &AtomicU32 {
+        &of.0.cell().deaths
     }
 
     #[inline]
@@ -93,32 +123,41 @@ impl sealed::Place for AcrossProcesses {
         member::me().is_ok_and(|now| now == me)
     }
 
-    #[inline]
-    fn take(words: &LockWords, me: u64, deadline: DeadlineOrNow) -> Option<bool> {
-        take::<Self>(words, me, deadline)
-    }
-
-    #[inline]
-    fn give(words: &LockWords) {
-        words.lease.give::<Self>();
+    fn holder(owner: u64) -> Option<Holder> {
+        Holder::across(owner)
     }
 }
 
 impl sealed::Place for WithinProcess {
-    type Words = Arc<LockWords>;
+    type Of<W: Words> = Arc<Local<W>>;
 
-    fn create() -> Result<Arc<LockWords>> {
+    fn create<W: Words>() -> Result<Arc<Local<W>>> {
         Ok(Arc::default())
     }
 
     #[inline]
-    fn words(of: &Arc<LockWords>) -> &LockWords {
-        of
+    fn words<W: Words>(of: &Arc<Local<W>>) -> &W {
+        &of.words
     }
 
     #[inline]
-    fn check(_of: &Arc<LockWords>) -> Result<()> {
+    fn check<W: Words>(_of: &Arc<Local<W>>) -> Result<()> {
         Ok(())
+    }
+
+    #[inline]
+    fn more<W: Words>(of: &Arc<Local<W>>) -> &[AtomicU64] {
+        of.more.get().map_or(&[], |more| more)
+    }
+
+    fn grow<W: Words>(of: &Arc<Local<W>>, count: usize) -> Result<()> {
+        let more = || (0..count).map(|_| AtomicU64::new(0)).collect();
+        let _there = of.more.get_or_init(more);
+        Ok(())
+    }
+
+    fn deaths<W: Words>(of: &Arc<Local<W>>) -> &AtomicU32 {
+        &of.deaths
     }
 
     #[inline]
@@ -131,29 +170,54 @@ impl sealed::Place for WithinProcess {
         true
     }
 
-    #[inline]
-    fn take(words: &LockWords, me: u64, deadline: DeadlineOrNow) -> Option<bool> {
-        take::<Self>(words, me, deadline)
-    }
-
-    #[inline]
-    fn give(words: &LockWords) {
-        words.lease.give::<Self>();
+    fn holder(owner: u64) -> Option<Holder> {
+        Some(Holder::within(owner))
     }
 }
 
-/// A handle of the words of a lock in the arena.
-#[derive(Clone, Debug)]
-pub struct LockHandle(Handle);
+/// A handle of words in the arena.
+pub struct Remote<W>(Handle, PhantomData<fn() -> W>);
 
-impl Serialize for LockHandle {
+impl<W> Clone for Remote<W> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone(), PhantomData)
+    }
+}
+
+impl<W> Debug for Remote<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<W> Serialize for Remote<W> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
 }
 
-impl<'de> serde::Deserialize<'de> for LockHandle {
+impl<'de, W: Words> serde::Deserialize<'de> for Remote<W> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        handle::deserialize(deserializer, Kind::Lock).map(Self)
+        let handle = handle::deserialize(deserializer, W::KIND)?;
+        Ok(Self(handle, PhantomData))
     }
+}
+
+/// Words of this process alone.
+#[derive(Debug, Default)]
+pub struct Local<W> {
+    words: W,
+    more: OnceLock<Box<[AtomicU64]>>,
+    /// Nobody dies without the others.
+    deaths: AtomicU32,
+}
+
+/// Refuses an argument.
+pub(super) fn invalid<T>(text: impl Into<String>) -> Result<T> {
+    Err(crate::error::Error::new(ErrorKind::InvalidInput, text))
+}
+
+/// Refuses a call.
+pub(super) fn misuse<T>(text: &str) -> Result<T> {
+    Err(crate::error::Error::new(ErrorKind::Misuse, text))
 }

@@ -1,19 +1,32 @@
 //! `Lock`: one owner at a time, and the news when an owner died.
 
-use super::home::{DeadlineOrNow, Home, LockWords};
-use crate::error::{Error, ErrorKind, Result};
-use crate::shm::AcrossProcesses;
-use crate::sys::atomic::Relaxed;
+use super::holder::Holder;
+use super::home::{Home, misuse};
+use super::news::{AcquireError, OwnerDied, TryAcquireError, sealed};
+use crate::error::{ErrorKind, Result};
+use crate::shm::{Lease, Taken};
+use crate::sys::atomic::{AtomicU32, Relaxed};
 use crate::sys::clock::Deadline;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::time::Duration;
+
+/// The words of a lock.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct LockWords {
+    lease: Lease,
+    /// 1 from the death of an owner until somebody says that the data is repaired. Written by the owner.
+    inconsistent: AtomicU32,
+}
 
 /// A lock: one owner at a time, a thread of any process (`multiproc::Lock`) or of this one (`multiproc::threading::Lock`).
 ///
 /// It is a handle: clones are the same lock, and the process one can be an argument of a process or a task, a result, or lie in a
-/// queue's message. Owning it is a [`LockGuard`]; dropping the guard gives the lock back.
+/// queue's message. Owning it is a [`LockGuard`]; dropping the guard gives the lock back. A guard that was
+/// [given up](LockGuard::forget) leaves the lock to whoever calls [`release`](Self::release), as in Python.
 ///
 /// **When the owner dies**, the next one to acquire gets the lock *and* the news ([`AcquireError::OwnerDied`]), because what the
 /// lock protects may be half changed. An owner that is merely stopped, or whose thread ended without letting go, is waited for.
@@ -24,7 +37,7 @@ use std::time::Duration;
 ///
 /// # Differences from Python
 /// The owner is recorded, so a death is noticed, where Python waits for ever. Acquiring it twice in one thread waits for ever in
-/// both.
+/// both. Who is not the owner can release it only when the owner has given up its guard.
 ///
 /// # Examples
 /// ```
@@ -46,8 +59,16 @@ use std::time::Duration;
 /// assert!(lock.acquire().is_ok());
 /// # Ok::<(), multiproc::Error>(())
 /// ```
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(
+    transparent,
+    bound(
+        serialize = "H::Of<LockWords>: Serialize",
+        deserialize = "H::Of<LockWords>: Deserialize<'de>"
+    )
+)]
 pub struct Lock<H: Home> {
-    words: H::Words,
+    words: H::Of<LockWords>,
 }
 
 impl<H: Home> Lock<H> {
@@ -56,9 +77,8 @@ impl<H: Home> Lock<H> {
     /// # Errors
     /// Between processes: [`ErrorKind::NoSpace`] when the arena is full. Between threads: never.
     pub fn new() -> Result<Self> {
-        Ok(Self {
-            words: H::create()?,
-        })
+        let words = H::create()?;
+        Ok(Self { words })
     }
 
     /// Acquires the lock, waiting as long as it takes.
@@ -66,13 +86,9 @@ impl<H: Home> Lock<H> {
     /// # Errors
     /// [`AcquireError::OwnerDied`] holds the guard and the news that the last owner died.
     #[inline]
-    pub fn acquire(&self) -> Result<LockGuard<'_, H>, AcquireError<'_, H>> {
-        match self.take(DeadlineOrNow(Some(Deadline::NEVER))) {
-            Ok(guard) => Ok(guard),
-            Err(TryAcquireError::OwnerDied(news)) => Err(AcquireError::OwnerDied(news)),
-            Err(TryAcquireError::Failed(error)) => Err(AcquireError::Failed(error)),
-            Err(TryAcquireError::Busy) => Err(AcquireError::Failed(ErrorKind::Busy.into())),
-        }
+    pub fn acquire(&self) -> Result<LockGuard<'_, H>, AcquireError<LockGuard<'_, H>>> {
+        self.take(Some(Deadline::NEVER))
+            .map_err(TryAcquireError::patient)
     }
 
     /// Acquires the lock if nobody owns it, or only a dead process.
@@ -81,8 +97,8 @@ impl<H: Home> Lock<H> {
     /// [`TryAcquireError::Busy`] when somebody alive owns it; otherwise as [`acquire`](Self::acquire).
     #[doc(alias = "acquire_nowait")]
     #[inline]
-    pub fn try_acquire(&self) -> Result<LockGuard<'_, H>, TryAcquireError<'_, H>> {
-        self.take(DeadlineOrNow(None))
+    pub fn try_acquire(&self) -> Result<LockGuard<'_, H>, TryAcquireError<LockGuard<'_, H>>> {
+        self.take(None)
     }
 
     /// Acquires the lock, waiting for `timeout` at most; a time beyond the clock's range is for ever.
@@ -92,8 +108,31 @@ impl<H: Home> Lock<H> {
     pub fn acquire_timeout(
         &self,
         timeout: Duration,
-    ) -> Result<LockGuard<'_, H>, TryAcquireError<'_, H>> {
-        self.take(DeadlineOrNow(Some(Deadline::after(timeout))))
+    ) -> Result<LockGuard<'_, H>, TryAcquireError<LockGuard<'_, H>>> {
+        self.take(Some(Deadline::after(timeout)))
+    }
+
+    /// Gives back a lock whose guard was [given up](LockGuard::forget), in whatever thread or process that was.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Misuse`] when nobody owns the lock, or its owner has a guard, which will give it back.
+    ///
+    /// # Examples
+    /// ```
+    /// let lock = multiproc::Lock::new()?;
+    /// lock.acquire()?.forget();
+    /// multiproc::spawn(|lock: multiproc::Lock| lock.release().is_ok(), (lock.clone(),))?.join()?;
+    /// assert!(!lock.locked());
+    /// # Ok::<(), multiproc::Error>(())
+    /// ```
+    pub fn release(&self) -> Result<()> {
+        H::check(&self.words)?;
+        let lease = &H::words(&self.words).lease;
+        match (lease.give_loose::<H>(), lease.is_taken()) {
+            (true, _) => Ok(()),
+            (false, true) => misuse("the lock's owner has a guard, which gives it back"),
+            (false, false) => misuse("nobody owns the lock"),
+        }
     }
 
     /// Does anybody own the lock at this moment?
@@ -102,34 +141,80 @@ impl<H: Home> Lock<H> {
         H::words(&self.words).lease.is_taken()
     }
 
+    /// Who owns the lock at this moment; `None` for nobody, or somebody who has left the family.
+    #[must_use]
+    pub fn holder(&self) -> Option<Holder> {
+        match H::words(&self.words).lease.owner() {
+            0 => None,
+            owner => H::holder(owner),
+        }
+    }
+
+    /// Without a deadline it does not wait.
     #[inline]
-    fn take(&self, deadline: DeadlineOrNow) -> Result<LockGuard<'_, H>, TryAcquireError<'_, H>> {
+    fn take(
+        &self,
+        deadline: Option<Deadline>,
+    ) -> Result<LockGuard<'_, H>, TryAcquireError<LockGuard<'_, H>>> {
         let me = H::me().map_err(TryAcquireError::Failed)?;
         let words = H::words(&self.words);
         H::check(&self.words).map_err(TryAcquireError::Failed)?;
-        let died = H::take(words, me, deadline).ok_or(TryAcquireError::Busy)?;
+        let taken = match deadline {
+            Some(deadline) => words.lease.take::<H>(me, deadline),
+            None => words.lease.take_now::<H>(me),
+        };
+        let taken = taken.ok_or(TryAcquireError::Busy)?;
         let guard = LockGuard {
             words,
             me,
             home: PhantomData,
         };
         H::check(&self.words).map_err(TryAcquireError::Failed)?;
-        if died {
+        if taken == Taken::OwnerDied {
             words.inconsistent.store(1, Relaxed);
         }
         if words.inconsistent.load(Relaxed) == 0 {
             Ok(guard)
         } else {
-            Err(TryAcquireError::OwnerDied(OwnerDied { guard }))
+            Err(TryAcquireError::OwnerDied(OwnerDied::new(guard)))
         }
     }
-}
 
-impl<H: Home> Clone for Lock<H> {
-    fn clone(&self) -> Self {
-        Self {
-            words: self.words.clone(),
+    /// Lets go for the time of a wait; `Ok(true)` if it was a lock whose guard was given up.
+    pub(super) fn give_up(&self, me: u64) -> Result<bool> {
+        let lease = &H::words(&self.words).lease;
+        H::check(&self.words)?;
+        if lease.owner() != me {
+            return misuse("this thread does not own the condition's lock");
         }
+        let loose = lease.is_loose();
+        lease.give::<H>();
+        Ok(loose)
+    }
+
+    /// Owns it again after [`give_up`](Self::give_up).
+    pub(super) fn regain(&self, loose: bool) -> Result<()> {
+        let (guard, news) = match self.acquire() {
+            Ok(guard) => (ManuallyDrop::new(guard), Ok(())),
+            Err(AcquireError::OwnerDied(news)) => {
+                let guard = news.unrepaired();
+                (ManuallyDrop::new(guard), Err(ErrorKind::OwnerDied.into()))
+            }
+            Err(AcquireError::Failed(error)) => return Err(error),
+        };
+        if loose {
+            guard.words.lease.loosen();
+        }
+        news
+    }
+
+    pub(super) fn is_mine(&self, me: u64) -> bool {
+        H::words(&self.words).lease.owner() == me
+    }
+
+    /// As the owner.
+    pub(super) fn say_repaired(&self) {
+        H::words(&self.words).inconsistent.store(0, Relaxed);
     }
 }
 
@@ -137,19 +222,8 @@ impl<H: Home> fmt::Debug for Lock<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Lock")
             .field("locked", &self.locked())
+            .field("holder", &self.holder())
             .finish_non_exhaustive()
-    }
-}
-
-impl Serialize for Lock<AcrossProcesses> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.words.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Lock<AcrossProcesses> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Deserialize::deserialize(deserializer).map(|words| Self { words })
     }
 }
 
@@ -161,11 +235,25 @@ pub struct LockGuard<'a, H: Home> {
     home: PhantomData<*const H>,
 }
 
+impl<H: Home> LockGuard<'_, H> {
+    /// Leaves the lock taken: from now on any thread of any process may [release](Lock::release) it. Until then it is still this
+    /// thread's, and the death of this process is news for the next one to acquire it.
+    pub fn forget(self) {
+        ManuallyDrop::new(self).words.lease.loosen();
+    }
+}
+
+impl<H: Home> sealed::Guard for LockGuard<'_, H> {
+    fn say_repaired(&self) {
+        self.words.inconsistent.store(0, Relaxed);
+    }
+}
+
 impl<H: Home> Drop for LockGuard<'_, H> {
     #[inline]
     fn drop(&mut self) {
         if H::may_give(self.me) {
-            H::give(self.words);
+            self.words.lease.give_own::<H>(self.me);
         }
     }
 }
@@ -175,81 +263,3 @@ impl<H: Home> fmt::Debug for LockGuard<'_, H> {
         f.debug_struct("LockGuard").finish_non_exhaustive()
     }
 }
-
-/// The lock is yours, and its last owner died with it: look at what it protects before you go on.
-///
-/// Dropped without [`repaired`](Self::repaired), the lock is given back and the next one to acquire it hears the news too.
-#[derive(Debug)]
-#[must_use = "say `repaired` to go on with the lock"]
-pub struct OwnerDied<'a, H: Home> {
-    guard: LockGuard<'a, H>,
-}
-
-impl<'a, H: Home> OwnerDied<'a, H> {
-    /// Says that what the lock protects is in order again, and goes on as its owner.
-    pub fn repaired(self) -> LockGuard<'a, H> {
-        self.guard.words.inconsistent.store(0, Relaxed);
-        self.guard
-    }
-}
-
-/// Why [`Lock::acquire`] did not simply answer with the guard.
-#[derive(Debug)]
-pub enum AcquireError<'a, H: Home> {
-    /// You have the lock, and its last owner died.
-    OwnerDied(OwnerDied<'a, H>),
-    /// The lock cannot be had: its object is gone, or this process cannot join the family.
-    Failed(Error),
-}
-
-/// Why [`Lock::try_acquire`] or [`Lock::acquire_timeout`] did not simply answer with the guard.
-#[derive(Debug)]
-pub enum TryAcquireError<'a, H: Home> {
-    /// Somebody else owns it.
-    Busy,
-    /// You have the lock, and its last owner died.
-    OwnerDied(OwnerDied<'a, H>),
-    /// The lock cannot be had.
-    Failed(Error),
-}
-
-impl<H: Home> From<AcquireError<'_, H>> for Error {
-    fn from(error: AcquireError<'_, H>) -> Self {
-        match error {
-            AcquireError::OwnerDied(_) => ErrorKind::OwnerDied.into(),
-            AcquireError::Failed(error) => error,
-        }
-    }
-}
-
-impl<H: Home> From<TryAcquireError<'_, H>> for Error {
-    fn from(error: TryAcquireError<'_, H>) -> Self {
-        match error {
-            TryAcquireError::Busy => ErrorKind::Busy.into(),
-            TryAcquireError::OwnerDied(_) => ErrorKind::OwnerDied.into(),
-            TryAcquireError::Failed(error) => error,
-        }
-    }
-}
-
-impl<H: Home> fmt::Display for AcquireError<'_, H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OwnerDied(_) => f.write_str("the owner of the lock died"),
-            Self::Failed(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<H: Home> fmt::Display for TryAcquireError<'_, H> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Busy => f.write_str("somebody else owns the lock"),
-            Self::OwnerDied(_) => f.write_str("the owner of the lock died"),
-            Self::Failed(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<H: Home> std::error::Error for AcquireError<'_, H> {}
-impl<H: Home> std::error::Error for TryAcquireError<'_, H> {}

@@ -2,11 +2,25 @@
 //!
 //! A lock is a few atomic words and a rule. Whether it guards threads or processes depends on where the words live and on one
 //! flag of the futex call, so each primitive is written once, over a [`Home`]: [`AcrossProcesses`] (the arena) or
-//! [`WithinProcess`] (the heap). `multiproc::Lock` and `multiproc::threading::Lock` are names of the two.
+//! [`WithinProcess`] (the heap). `multiproc::Lock` and `multiproc::threading::Lock` are names of the two, and so with the others.
+//!
+//! What a death does to each is told by its documentation, and with the tests in the repository's `docs/guarantees.md`. Common to all: whoever
+//! reaps a dead process wakes those who wait for what it held; where nobody does, they look for themselves every 50 ms.
 
+mod algorithm;
+mod event;
+mod holder;
 mod home;
 mod lock;
+mod news;
+mod rlock;
+mod semaphore;
 
 pub use crate::shm::{AcrossProcesses, WithinProcess};
+pub use event::Event;
+pub use holder::Holder;
 pub use home::Home;
-pub use lock::{AcquireError, Lock, LockGuard, OwnerDied, TryAcquireError};
+pub use lock::{Lock, LockGuard};
+pub use news::{AcquireError, OwnerDied, TryAcquireError};
+pub use rlock::{RLock, RLockGuard};
+pub use semaphore::{Semaphore, SemaphoreGuard};

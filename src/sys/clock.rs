@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// A point in time at which a wait gives up, or never.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline(When);
+pub struct Deadline(When);
 
 #[derive(Clone, Copy, Debug)]
 enum When {

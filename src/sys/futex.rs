@@ -44,15 +44,16 @@ pub(crate) fn wait(word: &AtomicU32, expected: u32, timeout: Duration, scope: Sc
     }
 }
 
-/// Wakes at most `count` sleepers of `word`.
-pub(crate) fn wake(word: &AtomicU32, count: i32, scope: Scope) {
+/// Wakes at most `count` sleepers of `word`; says how many.
+pub(crate) fn wake(word: &AtomicU32, count: u32, scope: Scope) -> u32 {
     // SAFETY: waking reads nothing through the address, it only names the queue of sleepers.
-    unsafe {
+    let woken = unsafe {
         libc::syscall(
             libc::SYS_futex,
             word.as_ptr(),
             libc::FUTEX_WAKE | scope.flag(),
-            count,
-        );
-    }
+            i32::try_from(count).unwrap_or(i32::MAX),
+        )
+    };
+    u32::try_from(woken).unwrap_or(0)
 }

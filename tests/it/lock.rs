@@ -164,7 +164,7 @@ fn kill_and_join(process: &Process) {
 
 /// The lock must bring the news of a death.
 #[track_caller]
-fn news(lock: &Lock) -> multiproc::OwnerDied<'_, AcrossProcesses> {
+fn news(lock: &Lock) -> multiproc::OwnerDied<sync::LockGuard<'_, AcrossProcesses>> {
     match lock.acquire() {
         Err(AcquireError::OwnerDied(news)) => news,
         other => panic!("the owner died: {other:?}"),

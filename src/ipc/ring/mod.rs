@@ -22,8 +22,8 @@ pub(super) use record::Taking;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::{self, Block, Owner, Use};
+use crate::shm::keeper::low_half;
 use crate::shm::layout::{Cell, Shared};
-use crate::shm::lease::low_half;
 use crate::shm::{Handle, Internal, Taken, member};
 use crate::sys::atomic::{Acquire, AtomicU64, Relaxed, Release, SeqCst};
 use crate::sys::clock::Deadline;
@@ -134,7 +134,7 @@ impl<'a> Ring<'a> {
     pub(super) fn close(&self) {
         for end in [&self.words.tail, &self.words.head] {
             end.position.fetch_or(CLOSED, SeqCst);
-            futex::wake(low_half(&end.position), i32::MAX, Scope::Shared);
+            futex::wake(low_half(&end.position), u32::MAX, Scope::Shared);
         }
     }
 

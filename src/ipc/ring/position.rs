@@ -11,8 +11,8 @@
 //!
 //! so that the number of records is exact at any instant. The waiters of one end sleep on the position of the other.
 
+use crate::shm::keeper::{SLICE, low_half};
 use crate::shm::layout::Shared;
-use crate::shm::lease::{SLICE, low_half};
 use crate::shm::{Internal, Keeper, Lease, wait};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU64, Relaxed, SeqCst};
 use crate::sys::clock::Deadline;
@@ -137,7 +137,7 @@ fn move_to(end: &End, to: Position, flags: impl Fn(u64) -> Option<u64>) -> Optio
 /// Wakes one of those who wait for an end to move.
 pub(super) fn wake(end: &End, wake: Wake) {
     if wake == Wake::Sleeper {
-        Internal::wake(low_half(&end.position));
+        Internal::wake(&end.position, 1);
     }
 }
 
@@ -188,6 +188,6 @@ pub(super) fn sleep_until_moved(end: &End, own: &End, seen: u64, deadline: Deadl
 pub(super) fn pass_on(end: &End, more: bool) {
     end.position.fetch_or(SLEEPERS, AcqRel);
     if more {
-        Internal::wake(low_half(&end.position));
+        Internal::wake(&end.position, 1);
     }
 }

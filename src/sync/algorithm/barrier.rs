@@ -1,0 +1,307 @@
+//! A place where a number of parties wait for each other, round after round. All of it is one word.
+//!
+//! | bits | meaning |
+//! |---|---|
+//! | 0 | broken |
+//! | 1 | the action runs: the round is complete, and nobody has been let go yet |
+//! | 2..4 | rounds completed since the last break, at most 3 |
+//! | 4..16 | breaks |
+//! | 16..32 | rounds completed |
+//! | 32..52 | how many have come |
+//! | 52..64 | deaths of holders when the first one came |
+//!
+//! The numbers wrap. Who waits remembers rounds and breaks: when one of them has changed, its round is over, and which changed
+//! first tells how ([`State::outcome`]). All sleep on the low half, which does not change when somebody comes.
+
+use crate::shm::Keeper;
+use crate::shm::lease::spins;
+use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, AtomicU64, Relaxed, Release};
+use crate::sys::clock::Deadline;
+
+/// The most parties.
+pub(crate) const MOST_PARTIES: u32 = (1 << 20) - 1;
+
+/// The words of a barrier.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct BarrierWords {
+    state: AtomicU64,
+    parties: AtomicU32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State {
+    broken: bool,
+    action: bool,
+    since_break: u64,
+    breaks: u64,
+    rounds: u64,
+    come: u32,
+    deaths: u32,
+}
+
+const BREAKS: u64 = (1 << 12) - 1;
+const ROUNDS: u64 = (1 << 16) - 1;
+const DEATHS: u32 = (1 << 12) - 1;
+
+impl State {
+    fn read(word: u64) -> Self {
+        Self {
+            broken: word & 1 != 0,
+            action: word & 2 != 0,
+            since_break: word >> 2 & 3,
+            breaks: word >> 4 & BREAKS,
+            rounds: word >> 16 & ROUNDS,
+            come: (word >> 32) as u32 & MOST_PARTIES,
+            deaths: (word >> 52) as u32 & DEATHS,
+        }
+    }
+
+    fn word(self) -> u64 {
+        u64::from(self.broken)
+            | u64::from(self.action) << 1
+            | self.since_break << 2
+            | (self.breaks & BREAKS) << 4
+            | (self.rounds & ROUNDS) << 16
+            | u64::from(self.come) << 32
+            | u64::from(self.deaths) << 52
+    }
+
+    /// All are let go.
+    fn completed(self) -> Self {
+        Self {
+            action: false,
+            since_break: (self.since_break + 1).min(3),
+            rounds: self.rounds + 1,
+            come: 0,
+            ..self
+        }
+    }
+
+    /// All who have come get to know that nothing comes of it.
+    fn ended(self, broken: bool) -> Self {
+        let ends = !self.broken && (broken || self.come > 0);
+        Self {
+            broken,
+            action: false,
+            since_break: if ends { 0 } else { self.since_break },
+            breaks: self.breaks + u64::from(ends),
+            come: 0,
+            ..self
+        }
+    }
+
+    /// How the round of one who came at `entered` has ended; `None` while it has not.
+    fn outcome(self, entered: Self) -> Option<bool> {
+        let rounds = self.rounds.wrapping_sub(entered.rounds) & ROUNDS;
+        let breaks = self.breaks.wrapping_sub(entered.breaks) & BREAKS;
+        match (rounds, breaks) {
+            (0, 0) => None,
+            (_, 0) => Some(true),
+            // One break, so many rounds ago: was it ours that it ended? With more breaks, or too long ago, nobody knows.
+            (rounds, 1) if self.since_break < 3 => Some(rounds != self.since_break),
+            _ => Some(false),
+        }
+    }
+}
+
+/// One who has come to the barrier.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    entered: State,
+    /// How many came before.
+    pub(crate) index: u32,
+    /// Everybody is there: this one runs the action, and then lets them go.
+    pub(crate) is_last: bool,
+}
+
+impl BarrierWords {
+    /// Of a new one that nobody else knows.
+    pub(crate) fn set(&self, parties: u32) {
+        self.parties.store(parties, Release);
+    }
+
+    pub(crate) fn parties(&self) -> u32 {
+        self.parties.load(Relaxed)
+    }
+
+    fn state(&self) -> State {
+        State::read(self.state.load(Acquire))
+    }
+
+    pub(crate) fn broken(&self) -> bool {
+        self.state().broken
+    }
+
+    /// How many have come to the round that fills.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.state().come
+    }
+
+    fn change(&self, from: State, to: State) -> bool {
+        let swap = self
+            .state
+            .compare_exchange(from.word(), to.word(), AcqRel, Relaxed);
+        swap.is_ok()
+    }
+
+    /// Comes to the barrier; `None` if it is broken, or does not get free in time.
+    pub(crate) fn arrive<K: Keeper>(
+        &self,
+        deaths: &AtomicU32,
+        deadline: Deadline,
+    ) -> Option<Arrival> {
+        loop {
+            let state = self.state();
+            if state.broken {
+                return None;
+            }
+            if state.come > 0 && died(state, deaths) {
+                self.end::<K>(Some(state), true);
+                continue;
+            }
+            if state.action {
+                // More threads than parties: this one is of the next round.
+                let slice = K::slice(deadline);
+                if slice.is_zero() {
+                    self.end::<K>(Some(state), true);
+                    return None;
+                }
+                K::sleep(&self.state, state.word(), slice);
+                continue;
+            }
+            let mut next = state;
+            if state.come == 0 {
+                next.deaths = deaths.load(Acquire) & DEATHS;
+            }
+            next.come += 1;
+            let is_last = next.come >= self.parties();
+            next.action = is_last;
+            if self.change(state, next) {
+                return Some(Arrival {
+                    entered: next,
+                    index: state.come,
+                    is_last,
+                });
+            }
+        }
+    }
+
+    /// As the last one, lets all go; `false` if the barrier was broken meanwhile.
+    pub(crate) fn complete<K: Keeper>(&self, arrival: Arrival) -> bool {
+        let completed = self.change(arrival.entered, arrival.entered.completed());
+        if completed {
+            K::wake(&self.state, u32::MAX);
+        }
+        completed
+    }
+
+    /// Waits until all have come; `false` if it was broken. At the deadline this one breaks it.
+    pub(crate) fn wait<K: Keeper>(
+        &self,
+        arrival: Arrival,
+        deaths: &AtomicU32,
+        deadline: Deadline,
+    ) -> bool {
+        let mut spins = spins();
+        loop {
+            let state = self.state();
+            if let Some(outcome) = state.outcome(arrival.entered) {
+                return outcome;
+            }
+            if died(state, deaths) {
+                self.end::<K>(Some(state), true);
+                continue;
+            }
+            if spins > 0 {
+                spins -= 1;
+                std::hint::spin_loop();
+                continue;
+            }
+            let slice = K::slice(deadline);
+            if slice.is_zero() {
+                self.end::<K>(Some(state), true);
+                continue;
+            }
+            K::sleep(&self.state, state.word(), slice);
+        }
+    }
+
+    /// Breaks the barrier, or makes it new.
+    pub(crate) fn reset<K: Keeper>(&self, broken: bool) {
+        self.end::<K>(None, broken);
+    }
+
+    /// Ends the round, only in this state if there is one.
+    fn end<K: Keeper>(&self, only: Option<State>, broken: bool) {
+        loop {
+            let state = only.unwrap_or_else(|| self.state());
+            if self.change(state, state.ended(broken)) {
+                K::wake(&self.state, u32::MAX);
+                return;
+            }
+            if only.is_some() {
+                return;
+            }
+        }
+    }
+}
+
+/// Has a process died that held the barrier, since the first one came?
+fn died(state: State, deaths: &AtomicU32) -> bool {
+    deaths.load(Acquire) & DEATHS != state.deaths
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    const NEW: State = State {
+        broken: false,
+        action: false,
+        since_break: 0,
+        breaks: 0,
+        rounds: 0,
+        come: 0,
+        deaths: 0,
+    };
+
+    #[test]
+    fn a_state_is_a_word() {
+        let state = State {
+            broken: true,
+            action: true,
+            since_break: 2,
+            breaks: 0xabc,
+            rounds: 0xdef1,
+            come: 0xf_1234,
+            deaths: 0x567,
+        };
+        assert_eq!(State::read(state.word()), state);
+        assert_eq!(NEW.word(), 0, "a new cell is a new barrier");
+    }
+
+    #[test]
+    fn late_sleepers_learn_how_their_round_ended() {
+        let entered = State { come: 1, ..NEW };
+        assert_eq!(entered.outcome(entered), None);
+        let done = entered.completed();
+        assert_eq!(done.outcome(entered), Some(true));
+        let filled = State { come: 1, ..done };
+        let broken = filled.ended(true);
+        assert_eq!(broken.outcome(entered), Some(true), "broken later");
+        assert_eq!(broken.outcome(filled), Some(false));
+        let again = State {
+            come: 1,
+            ..broken.ended(false)
+        };
+        assert!(!again.broken && again.breaks == 1, "one break");
+        assert_eq!(
+            again.completed().outcome(filled),
+            Some(false),
+            "reset, and used again"
+        );
+        assert_eq!(again.completed().outcome(entered), Some(true));
+        assert_eq!(again.completed().outcome(again), Some(true));
+    }
+}

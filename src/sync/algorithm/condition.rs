@@ -1,0 +1,192 @@
+//! Who waits for a condition: a place for each, two words: who it is, and when it came.
+//!
+//! A place is 0 when free. Who waits writes its number there and sleeps on it; to notify is to set [`NOTIFIED`] in the places of those
+//! who came first. The mark stays until the notified one has its lock back: if it dies before, one of those who waited at the time of
+//! the notification takes the place over, and the mark with it. Places are taken and marked by whoever holds the lock of the
+//! condition, so these two never race; leaving and taking over do, and are one compare-and-swap each.
+
+use super::cells::Cells;
+use crate::shm::Keeper;
+use crate::shm::lease::spins;
+use crate::sys::atomic::{AcqRel, Acquire, AtomicU64, Relaxed, Release};
+use crate::sys::clock::Deadline;
+
+/// In a place: its owner is to wake up.
+const NOTIFIED: u64 = 1;
+
+/// Words of the places that lie with the others.
+const INLINE: usize = 22;
+
+/// The words of a condition.
+#[repr(C, align(64))]
+#[derive(Debug, Default)]
+pub struct ConditionWords {
+    /// How many have come. Written under the lock of the condition.
+    turn: AtomicU64,
+    places: [AtomicU64; INLINE],
+}
+
+/// One who waits.
+#[derive(Clone, Copy, Debug)]
+struct Place<'a> {
+    who: &'a AtomicU64,
+    /// Its turn; once it is notified, the turn of the next one to come.
+    turn: &'a AtomicU64,
+}
+
+impl Place<'_> {
+    fn waits<K: Keeper>(self) -> bool {
+        let who = self.who.load(Acquire);
+        who != 0 && who & NOTIFIED == 0 && !K::known_dead(who)
+    }
+
+    /// Marks it, unless it has left; `before` is the turn of the first who was not there.
+    fn notify<K: Keeper>(self, before: u64) -> bool {
+        let who = self.who.load(Acquire);
+        if who == 0 || who & NOTIFIED != 0 {
+            return false;
+        }
+        self.turn.store(before, Relaxed);
+        let marks = self
+            .who
+            .compare_exchange(who, who | NOTIFIED, AcqRel, Relaxed);
+        if marks.is_ok() {
+            K::wake(self.who, 1);
+        }
+        marks.is_ok()
+    }
+}
+
+impl ConditionWords {
+    fn place<'a>(&'a self, more: &'a [AtomicU64], index: usize) -> Option<Place<'a>> {
+        let cells = Cells::new(&self.places, more);
+        let who = cells.get(2 * index)?;
+        let turn = cells.get(2 * index + 1)?;
+        Some(Place { who, turn })
+    }
+
+    fn places<'a>(&'a self, more: &'a [AtomicU64]) -> impl Iterator<Item = (usize, Place<'a>)> {
+        let count = Cells::new(&self.places, more).len() / 2;
+        (0..count).filter_map(move |index| Some((index, self.place(more, index)?)))
+    }
+
+    /// Takes a place, under the lock; `None` when all are taken.
+    pub(crate) fn enter<K: Keeper>(&self, more: &[AtomicU64], me: u64) -> Option<usize> {
+        let turn = self.turn.load(Relaxed);
+        for (index, place) in self.places(more) {
+            let who = place.who.load(Acquire);
+            let free = who == 0 || K::known_dead(who & !NOTIFIED) && !self.wanted::<K>(more, place);
+            if free && place.who.compare_exchange(who, me, AcqRel, Relaxed).is_ok() {
+                place.turn.store(turn, Relaxed);
+                self.turn.store(turn + 1, Relaxed);
+                return Some(index);
+            }
+        }
+        None
+    }
+
+    /// Is there a mark in the place of a dead one that somebody else should have?
+    fn wanted<K: Keeper>(&self, more: &[AtomicU64], dead: Place<'_>) -> bool {
+        let before = dead.turn.load(Relaxed);
+        let marked = dead.who.load(Relaxed) & NOTIFIED != 0;
+        let mut others = self.places(more);
+        marked && others.any(|(_, other)| other.turn.load(Relaxed) < before && other.waits::<K>())
+    }
+
+    /// Sleeps in a place until notified: the answer is the place to [`leave`](Self::leave) once the lock is had again. `None`
+    /// when the deadline has come first; then the place is free.
+    pub(crate) fn wait<'a, K: Keeper>(
+        &'a self,
+        more: impl Fn() -> &'a [AtomicU64],
+        index: usize,
+        me: u64,
+        deadline: Deadline,
+    ) -> Option<usize> {
+        let who = self.place(more(), index)?.who;
+        let mut spins = spins();
+        loop {
+            if who.load(Acquire) != me {
+                return Some(index);
+            }
+            if spins > 0 {
+                spins -= 1;
+                std::hint::spin_loop();
+                continue;
+            }
+            let slice = K::slice(deadline);
+            if slice.is_zero() {
+                let leaves = who.compare_exchange(me, 0, AcqRel, Acquire);
+                return leaves.is_err().then_some(index);
+            }
+            K::sleep(who, me, slice);
+            if who.load(Acquire) == me
+                && let Some(index) = self.inherit::<K>(more(), index, me)
+            {
+                return Some(index);
+            }
+        }
+    }
+
+    /// Takes over the place of one that died notified: its mark is ours. The answer is that place.
+    fn inherit<K: Keeper>(&self, more: &[AtomicU64], index: usize, me: u64) -> Option<usize> {
+        let own = self.place(more, index)?;
+        let came = own.turn.load(Relaxed);
+        for (other, place) in self.places(more) {
+            let who = place.who.load(Acquire);
+            let before = place.turn.load(Relaxed);
+            let dead = who & NOTIFIED != 0 && came < before && K::proved_dead(who & !NOTIFIED);
+            let ours = me | NOTIFIED;
+            if !dead
+                || place
+                    .who
+                    .compare_exchange(who, ours, AcqRel, Relaxed)
+                    .is_err()
+            {
+                continue;
+            }
+            if own.who.compare_exchange(me, 0, AcqRel, Relaxed).is_ok() {
+                return Some(other);
+            }
+            // Notified as well: this mark is for somebody else. It is set before ours is gone: rather one too many than none.
+            self.mark::<K>(more, 1, before);
+            place.who.store(0, Release);
+            return None;
+        }
+        None
+    }
+
+    /// Gives the place of a notified one back, under the lock.
+    pub(crate) fn leave(&self, more: &[AtomicU64], index: usize) {
+        if let Some(place) = self.place(more, index) {
+            place.who.store(0, Release);
+        }
+    }
+
+    /// Wakes the first `count` of those who wait, under the lock; says how many they were.
+    pub(crate) fn notify<K: Keeper>(&self, more: &[AtomicU64], count: usize) -> usize {
+        self.mark::<K>(more, count, self.turn.load(Relaxed))
+    }
+
+    /// Marks the first `count` of those who came before the turn `before`.
+    fn mark<K: Keeper>(&self, more: &[AtomicU64], count: usize, before: u64) -> usize {
+        let mut waiting: Vec<(u64, Place<'_>)> = Vec::new();
+        for (_, place) in self.places(more) {
+            let turn = place.turn.load(Relaxed);
+            if turn < before && place.waits::<K>() {
+                waiting.push((turn, place));
+            }
+        }
+        waiting.sort_unstable_by_key(|&(turn, _)| turn);
+        let marks = waiting
+            .into_iter()
+            .filter(|(_, place)| place.notify::<K>(before));
+        marks.take(count).count()
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting<K: Keeper>(&self, more: &[AtomicU64]) -> usize {
+        self.places(more)
+            .filter(|(_, place)| place.waits::<K>())
+            .count()
+    }
+}
