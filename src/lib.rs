@@ -70,6 +70,12 @@ pub type Lock = sync::Lock<sync::AcrossProcesses>;
 pub type RLock = sync::RLock<sync::AcrossProcesses>;
 /// A [semaphore](sync::Semaphore) between processes.
 pub type Semaphore = sync::Semaphore<sync::AcrossProcesses>;
+/// A [bounded semaphore](sync::BoundedSemaphore) between processes.
+pub type BoundedSemaphore = sync::BoundedSemaphore<sync::AcrossProcesses>;
+/// A [condition](sync::Condition) between processes.
+pub type Condition = sync::Condition<sync::AcrossProcesses>;
+/// A [read-write lock](sync::RwLock) between processes.
+pub type RwLock = sync::RwLock<sync::AcrossProcesses>;
 /// An [event](sync::Event) between processes.
 pub type Event = sync::Event<sync::AcrossProcesses>;
 
@@ -89,6 +95,12 @@ pub mod threading {
     pub type RLock = sync::RLock<WithinProcess>;
     /// A [semaphore](sync::Semaphore) between the threads of this process.
     pub type Semaphore = sync::Semaphore<WithinProcess>;
+    /// A [bounded semaphore](sync::BoundedSemaphore) between the threads of this process.
+    pub type BoundedSemaphore = sync::BoundedSemaphore<WithinProcess>;
+    /// A [condition](sync::Condition) between the threads of this process.
+    pub type Condition = sync::Condition<WithinProcess>;
+    /// A [read-write lock](sync::RwLock) between the threads of this process.
+    pub type RwLock = sync::RwLock<WithinProcess>;
     /// An [event](sync::Event) between the threads of this process.
     pub type Event = sync::Event<WithinProcess>;
 }

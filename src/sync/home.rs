@@ -12,6 +12,7 @@ use super::lock::LockWords;
 use super::rlock::RLockWords;
 use crate::error::{ErrorKind, Result};
 use crate::shm::layout::{Kind, Shared};
+use crate::shm::lease::member_of;
 use crate::shm::{AcrossProcesses, Handle, Keeper, WithinProcess, handle, member};
 use crate::sys::atomic::{AtomicU32, AtomicU64};
 use crate::sys::thread;
@@ -77,6 +78,8 @@ pub(super) mod sealed {
         fn me() -> Result<u64>;
         /// May this thread let go of what `me` took?
         fn may_give(me: u64) -> bool;
+        /// Is `me` a thread of this process?
+        fn same_process(me: u64) -> bool;
         /// Who an owner is.
         fn holder(owner: u64) -> Option<Holder>;
     }
@@ -123,6 +126,11 @@ impl sealed::Place for AcrossProcesses {
         member::me().is_ok_and(|now| now == me)
     }
 
+    #[inline]
+    fn same_process(me: u64) -> bool {
+        member::me().is_ok_and(|now| member_of(now) == member_of(me))
+    }
+
     fn holder(owner: u64) -> Option<Holder> {
         Holder::across(owner)
     }
@@ -167,6 +175,11 @@ impl sealed::Place for WithinProcess {
 
     #[inline]
     fn may_give(_me: u64) -> bool {
+        true
+    }
+
+    #[inline]
+    fn same_process(_me: u64) -> bool {
         true
     }
 

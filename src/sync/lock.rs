@@ -87,8 +87,7 @@ impl<H: Home> Lock<H> {
     /// [`AcquireError::OwnerDied`] holds the guard and the news that the last owner died.
     #[inline]
     pub fn acquire(&self) -> Result<LockGuard<'_, H>, AcquireError<LockGuard<'_, H>>> {
-        self.take(Some(Deadline::NEVER))
-            .map_err(TryAcquireError::patient)
+        self.acquire_again().map_err(TryAcquireError::patient)
     }
 
     /// Acquires the lock if nobody owns it, or only a dead process.
@@ -148,6 +147,14 @@ impl<H: Home> Lock<H> {
             0 => None,
             owner => H::holder(owner),
         }
+    }
+
+    /// [`acquire`](Self::acquire) with the errors of the others.
+    #[inline]
+    pub(super) fn acquire_again(
+        &self,
+    ) -> Result<LockGuard<'_, H>, TryAcquireError<LockGuard<'_, H>>> {
+        self.take(Some(Deadline::NEVER))
     }
 
     /// Without a deadline it does not wait.

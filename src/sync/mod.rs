@@ -8,19 +8,25 @@
 //! reaps a dead process wakes those who wait for what it held; where nobody does, they look for themselves every 50 ms.
 
 mod algorithm;
+mod bounded;
+mod condition;
 mod event;
 mod holder;
 mod home;
 mod lock;
 mod news;
 mod rlock;
+mod rwlock;
 mod semaphore;
 
 pub use crate::shm::{AcrossProcesses, WithinProcess};
+pub use bounded::{BoundedSemaphore, BoundedSemaphoreGuard};
+pub use condition::{Condition, ConditionGuard};
 pub use event::Event;
 pub use holder::Holder;
 pub use home::Home;
 pub use lock::{Lock, LockGuard};
 pub use news::{AcquireError, OwnerDied, TryAcquireError};
 pub use rlock::{RLock, RLockGuard};
+pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Semaphore, SemaphoreGuard};

@@ -83,8 +83,7 @@ impl<H: Home> RLock<H> {
     /// [`AcquireError::OwnerDied`] holds the guard and the news that the last owner died.
     #[inline]
     pub fn acquire(&self) -> Result<RLockGuard<'_, H>, AcquireError<RLockGuard<'_, H>>> {
-        self.take(Some(Deadline::NEVER))
-            .map_err(TryAcquireError::patient)
+        self.acquire_again().map_err(TryAcquireError::patient)
     }
 
     /// Acquires the lock if nobody owns it but this thread, or a dead process.
@@ -165,6 +164,14 @@ impl<H: Home> RLock<H> {
 
     fn words(&self) -> &RLockWords {
         H::words(&self.words)
+    }
+
+    /// [`acquire`](Self::acquire) with the errors of the others.
+    #[inline]
+    pub(super) fn acquire_again(
+        &self,
+    ) -> Result<RLockGuard<'_, H>, TryAcquireError<RLockGuard<'_, H>>> {
+        self.take(Some(Deadline::NEVER))
     }
 
     /// Without a deadline it does not wait.
