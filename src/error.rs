@@ -48,6 +48,8 @@ pub enum ErrorKind {
     OwnerDied,
     /// Somebody else holds it at the moment.
     Busy,
+    /// The barrier is broken: a party timed out, died, or gave up.
+    BrokenBarrier,
 }
 
 impl ErrorKind {
@@ -72,6 +74,7 @@ impl ErrorKind {
             Self::UnknownStatus => "exit status unknown",
             Self::OwnerDied => "the owner of the lock died",
             Self::Busy => "busy",
+            Self::BrokenBarrier => "the barrier is broken",
         }
     }
 }

@@ -49,8 +49,10 @@ mod process;
 mod shm;
 pub mod sync;
 mod sys;
+mod value;
 mod wire;
 
+pub use bytemuck;
 pub use call::{Arguments, Callable};
 pub use error::{Error, ErrorKind, RemoteError, Result};
 pub use ipc::{GetError, PutError, Queue, TryGetError, TryPutError};
@@ -63,6 +65,7 @@ pub use process::{
     spawn, start_method,
 };
 pub use sync::{AcquireError, Holder, OwnerDied, TryAcquireError};
+pub use value::{Array, ArrayGuard, Integer, Plain, RawArray, RawValue, Value, ValueGuard};
 
 /// A [lock](sync::Lock) between processes.
 pub type Lock = sync::Lock<sync::AcrossProcesses>;
@@ -76,6 +79,8 @@ pub type BoundedSemaphore = sync::BoundedSemaphore<sync::AcrossProcesses>;
 pub type Condition = sync::Condition<sync::AcrossProcesses>;
 /// A [read-write lock](sync::RwLock) between processes.
 pub type RwLock = sync::RwLock<sync::AcrossProcesses>;
+/// A [barrier](sync::Barrier) between processes.
+pub type Barrier = sync::Barrier<sync::AcrossProcesses>;
 /// An [event](sync::Event) between processes.
 pub type Event = sync::Event<sync::AcrossProcesses>;
 
@@ -101,6 +106,8 @@ pub mod threading {
     pub type Condition = sync::Condition<WithinProcess>;
     /// A [read-write lock](sync::RwLock) between the threads of this process.
     pub type RwLock = sync::RwLock<WithinProcess>;
+    /// A [barrier](sync::Barrier) between the threads of this process.
+    pub type Barrier = sync::Barrier<WithinProcess>;
     /// An [event](sync::Event) between the threads of this process.
     pub type Event = sync::Event<WithinProcess>;
 }

@@ -12,6 +12,7 @@ use crate::sys::atfork::{self, Forkable};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicBool, AtomicPtr, AtomicU64, Relaxed, Release};
 use crate::sys::memory;
 use crate::sys::private::Private;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
@@ -293,6 +294,22 @@ impl Arena {
         Some(())
     }
 
+    /// Copies bytes of the arena to a place that may hold nothing yet; the caller owns the bytes.
+    #[inline]
+    pub(crate) fn read_uninit(&self, offset: u64, to: &mut [MaybeUninit<u8>]) -> Option<()> {
+        self.check(offset, to.len())?;
+        let from = self.address(offset).as_ptr().cast();
+        // SAFETY: the range was checked, and private memory does not overlap the arena.
+        unsafe { std::ptr::copy_nonoverlapping(from, to.as_mut_ptr(), to.len()) };
+        Some(())
+    }
+
+    /// The address of a range.
+    pub(crate) fn place(&self, offset: u64, length: usize) -> Option<NonNull<u8>> {
+        self.check(offset, length)?;
+        Some(self.address(offset))
+    }
+
     /// Appends `length` bytes of the arena to `to`; the caller owns the place.
     #[inline]
     pub(crate) fn read(&self, offset: u64, length: usize, to: &mut Vec<u8>) -> Option<()> {
@@ -330,15 +347,32 @@ impl Arena {
         memory::populate(self.address(offset), length)
     }
 
-    /// Gives the pages of a free block back.
-    pub(crate) fn punch(&self, offset: u64, length: u64) {
-        let start = offset.next_multiple_of(memory::PAGE as u64);
-        let end = (offset + length) & !(memory::PAGE as u64 - 1);
+    /// Gives the pages of a range back that holds nothing of worth: whole pages only, which are zero then.
+    pub(crate) fn punch(&self, offset: u64, length: u64) -> std::io::Result<()> {
+        let (start, end) = pages_of(offset, length);
         if start < end {
-            memory::punch(
-                self.address(start),
-                usize::try_from(end - start).unwrap_or(0),
-            );
+            let length = usize::try_from(end - start).unwrap_or(0);
+            memory::punch(self.address(start), length)?;
         }
+        Ok(())
     }
+
+    /// Makes a range zero without touching its whole pages, where the system can.
+    pub(crate) fn clear(&self, offset: u64, length: u64) -> Option<()> {
+        let (start, end) = pages_of(offset, length);
+        if start >= end || self.punch(offset, length).is_err() {
+            return self.zero(offset, length);
+        }
+        self.zero(offset, start - offset)?;
+        self.zero(end, offset + length - end)
+    }
+}
+
+/// The whole pages inside a range.
+fn pages_of(offset: u64, length: u64) -> (u64, u64) {
+    let page = memory::PAGE as u64;
+    (
+        offset.next_multiple_of(page),
+        (offset + length) & !(page - 1),
+    )
 }

@@ -233,8 +233,9 @@ impl Allocator<'_> {
     fn punch(&self, unit: u32, order: usize) {
         let bytes = UNIT << order;
         if bytes >= LARGE && self.arena.header().kept.load(Relaxed) > KEEP {
-            self.arena.punch(self.arena.data(unit), bytes);
-            self.keep(order, false);
+            if self.arena.punch(self.arena.data(unit), bytes).is_ok() {
+                self.keep(order, false);
+            }
         }
     }
 
@@ -273,8 +274,37 @@ impl Allocator<'_> {
     }
 }
 
-/// Allocates `bytes`, for `owner`.
+/// Allocates `bytes`, for `owner`. Pages of large blocks are there afterwards.
 pub(crate) fn allocate(bytes: u64, kind: Use, owner: Owner) -> Result<Block> {
+    let block = take(bytes, kind, owner)?;
+    if bytes >= LARGE {
+        populate(block, bytes)?;
+    }
+    Ok(block)
+}
+
+/// Allocates raw bytes that are zero, and whose pages come when they are touched.
+pub(crate) fn allocate_sparse(bytes: u64, owner: Owner) -> Result<Block> {
+    let block = take(bytes, Use::Raw, owner)?;
+    let arena = Arena::get()?;
+    arena
+        .clear(arena.data(block.0), bytes)
+        .ok_or(ErrorKind::Corrupt)?;
+    Ok(block)
+}
+
+/// Gives a block its pages now; frees it where there are none.
+pub(crate) fn populate(block: Block, bytes: u64) -> Result<()> {
+    let arena = Arena::get()?;
+    arena.populate(arena.data(block.0), bytes).map_err(|error| {
+        free(block);
+        let error = Error::os(format!("{bytes} bytes of memory"), error);
+        error.with_kind(ErrorKind::NoSpace)
+    })
+}
+
+/// Takes a block from the heap.
+fn take(bytes: u64, kind: Use, owner: Owner) -> Result<Block> {
     let arena = Arena::get()?;
     note_owner(arena, owner)?;
     let order = order_for(bytes);
@@ -293,15 +323,7 @@ pub(crate) fn allocate(bytes: u64, kind: Use, owner: Owner) -> Result<Block> {
             }
         }
     })??;
-    let block = Block(found.ok_or_else(full)?);
-    if bytes >= LARGE
-        && let Err(error) = arena.populate(arena.data(block.0), bytes)
-    {
-        free(block);
-        let error = Error::os(format!("{bytes} bytes of memory"), error);
-        return Err(error.with_kind(ErrorKind::NoSpace));
-    }
-    Ok(block)
+    Ok(Block(found.ok_or_else(full)?))
 }
 
 /// Remembers that this owner has blocks, before it has one.

@@ -131,6 +131,12 @@ impl Handle {
         block.and_then(words_of).unwrap_or(&[])
     }
 
+    /// Where the object's block lies, and how many bytes there are.
+    pub(crate) fn block_bytes(&self, arena: &Arena) -> Option<(u64, u64)> {
+        let unit = self.cell.block.load(Acquire).checked_sub(1)?;
+        Block(unit).bytes(arena)
+    }
+
     /// Gives the object a block of so many words, zero at first; one that has a block keeps it.
     pub(crate) fn grow(&self, count: usize) -> Result<()> {
         let arena = Arena::get()?;

@@ -5,7 +5,7 @@
 //! [`Shared`] is implemented for atomics and for structures of nothing but atomics.
 
 use super::lease::Lease;
-use crate::sys::atomic::{AtomicU32, AtomicU64};
+use crate::sys::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 
 /// Types that may be looked at in memory which others write at the same time.
 ///
@@ -13,6 +13,10 @@ use crate::sys::atomic::{AtomicU32, AtomicU64};
 /// The type consists of atomics only: every bit pattern is a value, and no access can be a data race.
 pub unsafe trait Shared {}
 
+// SAFETY: an atomic.
+unsafe impl Shared for AtomicU8 {}
+// SAFETY: an atomic.
+unsafe impl Shared for AtomicU16 {}
 // SAFETY: an atomic.
 unsafe impl Shared for AtomicU32 {}
 // SAFETY: an atomic.
@@ -112,6 +116,9 @@ pub(crate) const OWNS_BLOCKS: u32 = 1;
 
 /// In [`Slot::flags`]: its death was counted by the barriers that it held.
 pub(crate) const COUNTED: u32 = 4;
+
+/// In [`Slot::flags`]: it was more than a place that was reserved.
+pub(crate) const LIVED: u32 = 8;
 
 /// One object.
 #[repr(C, align(256))]

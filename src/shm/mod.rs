@@ -24,6 +24,7 @@ pub(crate) mod member;
 pub(crate) mod message;
 pub(crate) mod name;
 pub(crate) mod object;
+mod order;
 pub(crate) mod settle;
 pub(crate) mod usage;
 pub(crate) mod wait;

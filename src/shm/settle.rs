@@ -7,8 +7,8 @@
 use super::arena::Arena;
 use super::blocks::{self, Owner};
 use super::keeper::Internal;
-use super::layout::{OWNS_BLOCKS, Slot};
-use super::member::{self, Identity, Member, State};
+use super::layout::{COUNTED, Kind, LIVED, OWNS_BLOCKS, Slot};
+use super::member::{self, Identity, Member, State, Status};
 use super::message;
 use super::object::{self, ObjectRef};
 use super::{handle, wait};
@@ -51,9 +51,41 @@ pub(crate) fn announce(member: Member) {
         .compare_exchange(word, ended.word(), AcqRel, Relaxed)
         .is_ok()
     {
+        count_death(arena, member, slot);
         wait::pass_on(arena, slot);
         wait::look_again(arena, |number| held(arena, member.slot, number));
     }
+}
+
+/// Lets the barriers that a dead member held know of it, before they are woken: all of them if it did not end well, else those
+/// that one of its threads slept at. Who counts twice, because the first to count was killed, breaks a barrier once too often.
+fn count_death(arena: &Arena, member: Member, slot: &Slot) {
+    if slot.flags.load(Acquire) & COUNTED != 0 {
+        return;
+    }
+    let ended_well = match member.status() {
+        Some(Status::Leaving(0) | Status::Reaped(0)) => true,
+        // For one that never came to be, nobody waits.
+        Some(Status::Running) => slot.flags.load(Acquire) & LIVED == 0,
+        _ => false,
+    };
+    for number in 0..objects(arena) {
+        let concerns = held(arena, member.slot, number)
+            && (!ended_well || wait::sleeps_in(arena, slot, number));
+        let cell = arena.cell(number).filter(|_| concerns);
+        if let Some(cell) = cell
+            && cell.kind.load(Relaxed) == Kind::Barrier as u32
+        {
+            cell.deaths.fetch_add(1, AcqRel);
+        }
+    }
+    slot.flags.fetch_or(COUNTED, AcqRel);
+}
+
+/// One more than the largest number of an object that ever was.
+fn objects(arena: &Arena) -> u32 {
+    let high = arena.header().objects_high.load(Acquire);
+    high.min(arena.layout.objects)
 }
 
 fn held(arena: &Arena, slot: u32, number: u32) -> bool {
@@ -112,6 +144,7 @@ fn give_back(arena: &Arena, member: Member, slot: &Slot) {
     if identity.state == State::Free {
         return;
     }
+    count_death(arena, member, slot);
     wait::pass_on(arena, slot);
     if let Some(number) = slot.freeing.load(Acquire).checked_sub(1) {
         object::finish_freeing(arena, number, member.slot);
@@ -127,18 +160,14 @@ fn give_back(arena: &Arena, member: Member, slot: &Slot) {
         }
     }
     slot.outcome.store(0, Relaxed);
-    slot.flags.store(0, Relaxed);
+    // COUNTED goes with the slot: two settlers after one another must not count twice.
+    slot.flags.store(COUNTED, Relaxed);
     free_slot(arena, member.slot, slot, identity);
 }
 
 /// Clears the map word by word, and frees the objects that nobody else holds.
 fn clear_bits(arena: &Arena, slot: u32) {
-    let high = arena
-        .header()
-        .objects_high
-        .load(Acquire)
-        .min(arena.layout.objects);
-    for first in (0..high).step_by(64) {
+    for first in (0..objects(arena)).step_by(64) {
         let Some(bits) = arena.bits(slot, first) else {
             return;
         };

@@ -42,20 +42,30 @@ pub(super) fn pass_on(arena: &Arena, slot: &Slot) {
     }
 }
 
+/// Does a thread of the member in `slot` sleep on a word of object `number`?
+pub(super) fn sleeps_in(arena: &Arena, slot: &Slot, number: u32) -> bool {
+    let mut words = slot.waits.iter().map(|place| place.load(Relaxed));
+    words.any(|offset| object_at(arena, offset) == Some(number))
+}
+
+/// The object in whose cell an offset lies.
+fn object_at(arena: &Arena, offset: u64) -> Option<u32> {
+    let cells = arena.layout.cells_at..arena.layout.bits_at;
+    let cell = cells
+        .contains(&offset)
+        .then(|| (offset - cells.start) / 256)?;
+    u32::try_from(cell).ok()
+}
+
 /// Wakes one sleeper of each word inside an object that `concerns` is true of: its sleepers look at the owner again.
 pub(super) fn look_again(arena: &Arena, concerns: impl Fn(u32) -> bool) {
-    let cells = arena.layout.cells_at..arena.layout.bits_at;
     for number in super::settle::used_slots(arena) {
         let Some(slot) = arena.slot(number) else {
             continue;
         };
         for place in &slot.waits {
             let offset = place.load(Relaxed);
-            let object = cells
-                .contains(&offset)
-                .then(|| (offset - cells.start) / 256);
-            if object.is_none_or(|object| u32::try_from(object).is_ok_and(&concerns)) && offset != 0
-            {
+            if offset != 0 && object_at(arena, offset).is_none_or(&concerns) {
                 wake_at(arena, offset);
             }
         }

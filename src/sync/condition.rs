@@ -4,7 +4,7 @@ use super::algorithm::ConditionWords;
 use super::holder::Holder;
 use super::home::{Home, misuse};
 use super::lock::{Lock, LockGuard, LockWords};
-use super::news::{AcquireError, TryAcquireError, sealed};
+use super::news::{AcquireError, TryAcquireError, sealed, with_guard};
 use super::rlock::{Levels, RLock, RLockGuard, RLockWords};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
@@ -140,11 +140,13 @@ impl<H: Home> Condition<H> {
             &'a RLock<H>,
         ) -> Result<RLockGuard<'a, H>, TryAcquireError<RLockGuard<'a, H>>>,
     ) -> Result<ConditionGuard<'a, H>, TryAcquireError<ConditionGuard<'a, H>>> {
-        let of_lock = |guard| ConditionGuard(Either::Lock(guard));
-        let of_rlock = |guard| ConditionGuard(Either::RLock(guard));
         match &self.lock {
-            Either::Lock(it) => lock(it).map(of_lock).map_err(|error| error.map(of_lock)),
-            Either::RLock(it) => rlock(it).map(of_rlock).map_err(|error| error.map(of_rlock)),
+            Either::Lock(it) => {
+                with_guard(lock(it), |guard| Ok(ConditionGuard(Either::Lock(guard))))
+            }
+            Either::RLock(it) => {
+                with_guard(rlock(it), |guard| Ok(ConditionGuard(Either::RLock(guard))))
+            }
         }
     }
 

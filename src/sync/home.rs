@@ -7,6 +7,7 @@
 use super::algorithm::{
     BarrierWords, BoundedWords, ConditionWords, EventWords, RwLockWords, SemaphoreWords,
 };
+use super::barrier::{Kept, Sent};
 use super::holder::Holder;
 use super::lock::LockWords;
 use super::rlock::RLockWords;
@@ -80,6 +81,10 @@ pub(super) mod sealed {
         fn may_give(me: u64) -> bool;
         /// Is `me` a thread of this process?
         fn same_process(me: u64) -> bool;
+        /// What the parties of a barrier do together.
+        type Action: Clone + Debug + Default + Send + Sync;
+        /// Does it.
+        fn act(action: &Self::Action) -> Result<()>;
         /// Who an owner is.
         fn holder(owner: u64) -> Option<Holder>;
     }
@@ -124,6 +129,12 @@ impl sealed::Place for AcrossProcesses {
     #[inline]
     fn may_give(me: u64) -> bool {
         member::me().is_ok_and(|now| now == me)
+    }
+
+    type Action = Sent;
+
+    fn act(action: &Sent) -> Result<()> {
+        action.act()
     }
 
     #[inline]
@@ -176,6 +187,13 @@ impl sealed::Place for WithinProcess {
     #[inline]
     fn may_give(_me: u64) -> bool {
         true
+    }
+
+    type Action = Kept;
+
+    fn act(action: &Kept) -> Result<()> {
+        action.act();
+        Ok(())
     }
 
     #[inline]

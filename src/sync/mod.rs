@@ -8,6 +8,7 @@
 //! reaps a dead process wakes those who wait for what it held; where nobody does, they look for themselves every 50 ms.
 
 mod algorithm;
+mod barrier;
 mod bounded;
 mod condition;
 mod event;
@@ -20,12 +21,15 @@ mod rwlock;
 mod semaphore;
 
 pub use crate::shm::{AcrossProcesses, WithinProcess};
+pub use barrier::{Barrier, BarrierBuilder};
 pub use bounded::{BoundedSemaphore, BoundedSemaphoreGuard};
 pub use condition::{Condition, ConditionGuard};
 pub use event::Event;
 pub use holder::Holder;
 pub use home::Home;
 pub use lock::{Lock, LockGuard};
+pub(crate) use news::sealed::Guard;
+pub(crate) use news::with_guard;
 pub use news::{AcquireError, OwnerDied, TryAcquireError};
 pub use rlock::{RLock, RLockGuard};
 pub use rwlock::{RwLock, RwLockReadGuard, RwLockWriteGuard};

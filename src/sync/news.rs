@@ -35,11 +35,6 @@ impl<G: sealed::Guard> OwnerDied<G> {
     pub(crate) fn unrepaired(self) -> G {
         self.guard
     }
-
-    /// The same news with another guard around it.
-    pub(crate) fn map<H: sealed::Guard>(self, around: impl FnOnce(G) -> H) -> OwnerDied<H> {
-        OwnerDied::new(around(self.guard))
-    }
 }
 
 /// Why a verb that waits did not simply answer with the guard.
@@ -71,14 +66,24 @@ impl<G: sealed::Guard> TryAcquireError<G> {
             Self::Busy => AcquireError::Failed(ErrorKind::Busy.into()),
         }
     }
+}
 
-    /// The same with another guard.
-    pub(crate) fn map<H: sealed::Guard>(self, around: impl FnOnce(G) -> H) -> TryAcquireError<H> {
-        match self {
-            Self::Busy => TryAcquireError::Busy,
-            Self::OwnerDied(news) => TryAcquireError::OwnerDied(news.map(around)),
-            Self::Failed(error) => TryAcquireError::Failed(error),
-        }
+/// Puts another guard around the one that was had, with or without news.
+pub(crate) fn with_guard<G: sealed::Guard, H: sealed::Guard>(
+    taken: Result<G, TryAcquireError<G>>,
+    around: impl FnOnce(G) -> Result<H, Error>,
+) -> Result<H, TryAcquireError<H>> {
+    let (guard, news) = match taken {
+        Ok(guard) => (guard, false),
+        Err(TryAcquireError::OwnerDied(news)) => (news.unrepaired(), true),
+        Err(TryAcquireError::Busy) => return Err(TryAcquireError::Busy),
+        Err(TryAcquireError::Failed(error)) => return Err(TryAcquireError::Failed(error)),
+    };
+    let guard = around(guard).map_err(TryAcquireError::Failed)?;
+    if news {
+        Err(TryAcquireError::OwnerDied(OwnerDied::new(guard)))
+    } else {
+        Ok(guard)
     }
 }
 

@@ -168,7 +168,7 @@ impl<H: Home> RLock<H> {
 
     /// [`acquire`](Self::acquire) with the errors of the others.
     #[inline]
-    pub(super) fn acquire_again(
+    pub(crate) fn acquire_again(
         &self,
     ) -> Result<RLockGuard<'_, H>, TryAcquireError<RLockGuard<'_, H>>> {
         self.take(Some(Deadline::NEVER))

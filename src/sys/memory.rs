@@ -90,9 +90,10 @@ pub(crate) fn populate(start: NonNull<u8>, length: usize) -> io::Result<()> {
 }
 
 /// Gives the pages of a range that holds nothing of worth back to the system.
-pub(crate) fn punch(start: NonNull<u8>, length: usize) {
+pub(crate) fn punch(start: NonNull<u8>, length: usize) -> io::Result<()> {
     // SAFETY: the caller holds the range as free memory; what is read there afterwards is zero.
-    let _advice = unsafe { madvise(start.cast(), length, MmapAdvise::MADV_REMOVE) };
+    unsafe { madvise(start.cast(), length, MmapAdvise::MADV_REMOVE) }?;
+    Ok(())
 }
 
 /// The size that suits this machine: twice its memory, at most 64 GiB, at most a quarter of the limits that would strike.
