@@ -232,10 +232,9 @@ impl Allocator<'_> {
     /// Above the mark the pages of a large free block go back to the system.
     fn punch(&self, unit: u32, order: usize) {
         let bytes = UNIT << order;
-        if bytes >= LARGE && self.arena.header().kept.load(Relaxed) > KEEP {
-            if self.arena.punch(self.arena.data(unit), bytes).is_ok() {
-                self.keep(order, false);
-            }
+        let many = bytes >= LARGE && self.arena.header().kept.load(Relaxed) > KEEP;
+        if many && self.arena.punch(self.arena.data(unit), bytes).is_ok() {
+            self.keep(order, false);
         }
     }
 

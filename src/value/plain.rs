@@ -1,6 +1,9 @@
 //! Which types may lie in shared memory: plain data.
 
-use bytemuck::{CheckedBitPattern, NoUninit};
+use super::bytes::at;
+use crate::error::Result;
+use crate::sys::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, SeqCst};
+use bytemuck::{CheckedBitPattern, NoUninit, cast};
 
 /// Data without pointers, handles or unused bytes: what it is lies in its bytes alone, so that every process reads the same.
 ///
@@ -60,34 +63,34 @@ pub(super) mod sealed {
 }
 
 macro_rules! integers {
-    ($($integer:ty: $unsigned:ty, $atomic:ident;)*) => { $(
+    ($($integer:ty: $atomic:ident;)*) => { $(
         impl Integer for $integer {}
 
         impl sealed::Atomic for $integer {
             #[inline]
             fn load(offset: u64) -> Result<Self> {
-                Ok(at::<$atomic>(offset)?.load(SeqCst) as Self)
+                Ok(cast(at::<$atomic>(offset)?.load(SeqCst)))
             }
 
             #[inline]
             fn store(offset: u64, value: Self) -> Result<()> {
-                at::<$atomic>(offset)?.store(value as $unsigned, SeqCst);
+                at::<$atomic>(offset)?.store(cast(value), SeqCst);
                 Ok(())
             }
 
             #[inline]
             fn swap(offset: u64, value: Self) -> Result<Self> {
-                Ok(at::<$atomic>(offset)?.swap(value as $unsigned, SeqCst) as Self)
+                Ok(cast(at::<$atomic>(offset)?.swap(cast(value), SeqCst)))
             }
 
             #[inline]
             fn add(offset: u64, value: Self) -> Result<Self> {
-                Ok(at::<$atomic>(offset)?.fetch_add(value as $unsigned, SeqCst) as Self)
+                Ok(cast(at::<$atomic>(offset)?.fetch_add(cast(value), SeqCst)))
             }
 
             #[inline]
             fn subtract(offset: u64, value: Self) -> Result<Self> {
-                Ok(at::<$atomic>(offset)?.fetch_sub(value as $unsigned, SeqCst) as Self)
+                Ok(cast(at::<$atomic>(offset)?.fetch_sub(cast(value), SeqCst)))
             }
 
             #[inline]
@@ -95,9 +98,9 @@ macro_rules! integers {
                 let place = at::<$atomic>(offset)?;
                 let mut now = place.load(SeqCst);
                 loop {
-                    let new = how(now as Self) as $unsigned;
+                    let new = cast(how(cast(now)));
                     match place.compare_exchange_weak(now, new, SeqCst, SeqCst) {
-                        Ok(before) => return Ok(before as Self),
+                        Ok(before) => return Ok(cast(before)),
                         Err(other) => now = other,
                     }
                 }
@@ -109,27 +112,27 @@ macro_rules! integers {
                 current: Self,
                 new: Self,
             ) -> Result<Result<Self, Self>> {
-                let (current, new) = (current as $unsigned, new as $unsigned);
-                let swapped = at::<$atomic>(offset)?.compare_exchange(current, new, SeqCst, SeqCst);
-                Ok(swapped.map(|was| was as Self).map_err(|was| was as Self))
+                let place = at::<$atomic>(offset)?;
+                let swapped = place.compare_exchange(cast(current), cast(new), SeqCst, SeqCst);
+                Ok(swapped.map(cast).map_err(cast))
             }
         }
     )* };
 }
 
-use crate::error::Result;
-use crate::sys::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, SeqCst};
-use crate::value::bytes::at;
-
 integers! {
-    u8: u8, AtomicU8;
-    i8: u8, AtomicU8;
-    u16: u16, AtomicU16;
-    i16: u16, AtomicU16;
-    u32: u32, AtomicU32;
-    i32: u32, AtomicU32;
-    u64: u64, AtomicU64;
-    i64: u64, AtomicU64;
-    usize: u64, AtomicU64;
-    isize: u64, AtomicU64;
+    u8: AtomicU8;
+    i8: AtomicU8;
+    u16: AtomicU16;
+    i16: AtomicU16;
+    u32: AtomicU32;
+    i32: AtomicU32;
+    u64: AtomicU64;
+    i64: AtomicU64;
+}
+
+#[cfg(target_pointer_width = "64")]
+integers! {
+    usize: AtomicU64;
+    isize: AtomicU64;
 }
