@@ -136,7 +136,8 @@ pub(crate) struct Cell {
     pub(crate) flags: AtomicU32,
     /// The object's first block, as unit + 1.
     pub(crate) block: AtomicU32,
-    /// Members that held the object and died otherwise than by an exit with code 0; counted for barriers.
+    /// Members that held the object and died otherwise than by an exit with code 0; counted for barriers; all that died, for
+    /// read-write locks.
     pub(crate) deaths: AtomicU32,
     _reserved: [AtomicU32; 8],
     /// Control words, as the kind likes; zero in a new object.

@@ -57,8 +57,8 @@ pub(crate) fn announce(member: Member) {
     }
 }
 
-/// Lets the barriers that a dead member held know of it, before they are woken: all of them if it did not end well, else those
-/// that one of its threads slept at. Who counts twice, because the first to count was killed, breaks a barrier once too often.
+/// Lets the barriers and read-write locks that a dead member held know of it, before their sleepers are woken: the barriers only if it did
+/// not end well, or one of its threads slept there. Who counts twice, because the first to count was killed, breaks a barrier once too often.
 fn count_death(arena: &Arena, member: Member, slot: &Slot) {
     if slot.flags.load(Acquire) & COUNTED != 0 {
         return;
@@ -70,12 +70,13 @@ fn count_death(arena: &Arena, member: Member, slot: &Slot) {
         _ => false,
     };
     for number in 0..objects(arena) {
-        let concerns = held(arena, member.slot, number)
-            && (!ended_well || wait::sleeps_in(arena, slot, number));
-        let cell = arena.cell(number).filter(|_| concerns);
-        if let Some(cell) = cell
-            && cell.kind.load(Relaxed) == Kind::Barrier as u32
-        {
+        let cell = arena
+            .cell(number)
+            .filter(|_| held(arena, member.slot, number));
+        let Some(cell) = cell else { continue };
+        let kind = cell.kind.load(Relaxed);
+        let in_barrier = !ended_well || wait::sleeps_in(arena, slot, number);
+        if kind == Kind::RwLock as u32 || kind == Kind::Barrier as u32 && in_barrier {
             cell.deaths.fetch_add(1, AcqRel);
         }
     }

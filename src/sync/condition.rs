@@ -13,7 +13,7 @@ use std::fmt;
 use std::time::Duration;
 
 /// Words for those who wait, once there are more than fit into the object: two for each.
-const MORE: usize = 2 * 4096;
+const MORE: usize = 3 * 4096;
 
 /// A condition between processes (`multiproc::Condition`) or threads (`multiproc::threading::Condition`): whoever owns its lock may wait
 /// until another owner notifies.
@@ -352,7 +352,7 @@ impl<H: Home> ConditionGuard<'_, H> {
     }
 }
 
-impl<H: Home> sealed::Guard for ConditionGuard<'_, H> {
+impl<H: Home> sealed::Repair for ConditionGuard<'_, H> {
     fn say_repaired(&self) {
         match &self.0 {
             Either::Lock(guard) => guard.say_repaired(),

@@ -250,7 +250,7 @@ impl<H: Home> LockGuard<'_, H> {
     }
 }
 
-impl<H: Home> sealed::Guard for LockGuard<'_, H> {
+impl<H: Home> sealed::Repair for LockGuard<'_, H> {
     fn say_repaired(&self) {
         self.words.inconsistent.store(0, Relaxed);
     }

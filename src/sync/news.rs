@@ -4,23 +4,28 @@ use crate::error::{Error, ErrorKind};
 use std::fmt;
 
 pub(crate) mod sealed {
-    /// What owns a lock that can bring news.
-    pub trait Guard {
+    /// What a guard does with the news.
+    pub trait Repair {
         /// What the lock protects is in order again.
         fn say_repaired(&self);
     }
 }
+
+/// The guards that can come with the news of a death. Sealed: they are this crate's.
+pub trait Guard: sealed::Repair {}
+
+impl<G: sealed::Repair> Guard for G {}
 
 /// The lock is yours, and its last owner died with it: look at what it protects before you go on.
 ///
 /// Dropped without [`repaired`](Self::repaired), the lock is given back and the next one to acquire it hears the news too.
 #[derive(Debug)]
 #[must_use = "say `repaired` to go on with the lock"]
-pub struct OwnerDied<G: sealed::Guard> {
+pub struct OwnerDied<G: Guard> {
     guard: G,
 }
 
-impl<G: sealed::Guard> OwnerDied<G> {
+impl<G: Guard> OwnerDied<G> {
     pub(crate) fn new(guard: G) -> Self {
         Self { guard }
     }
@@ -39,7 +44,7 @@ impl<G: sealed::Guard> OwnerDied<G> {
 
 /// Why a verb that waits did not simply answer with the guard.
 #[derive(Debug)]
-pub enum AcquireError<G: sealed::Guard> {
+pub enum AcquireError<G: Guard> {
     /// You have the lock, and its last owner died.
     OwnerDied(OwnerDied<G>),
     /// The lock cannot be had: its object is gone, or this process cannot join the family.
@@ -48,7 +53,7 @@ pub enum AcquireError<G: sealed::Guard> {
 
 /// Why a verb that does not wait, or not for ever, did not simply answer with the guard.
 #[derive(Debug)]
-pub enum TryAcquireError<G: sealed::Guard> {
+pub enum TryAcquireError<G: Guard> {
     /// Somebody else owns it.
     Busy,
     /// You have the lock, and its last owner died.
@@ -57,7 +62,7 @@ pub enum TryAcquireError<G: sealed::Guard> {
     Failed(Error),
 }
 
-impl<G: sealed::Guard> TryAcquireError<G> {
+impl<G: Guard> TryAcquireError<G> {
     /// For one that has waited for ever.
     pub(crate) fn patient(self) -> AcquireError<G> {
         match self {
@@ -69,7 +74,7 @@ impl<G: sealed::Guard> TryAcquireError<G> {
 }
 
 /// Puts another guard around the one that was had, with or without news.
-pub(crate) fn with_guard<G: sealed::Guard, H: sealed::Guard>(
+pub(crate) fn with_guard<G: Guard, H: Guard>(
     taken: Result<G, TryAcquireError<G>>,
     around: impl FnOnce(G) -> Result<H, Error>,
 ) -> Result<H, TryAcquireError<H>> {
@@ -87,7 +92,7 @@ pub(crate) fn with_guard<G: sealed::Guard, H: sealed::Guard>(
     }
 }
 
-impl<G: sealed::Guard> From<AcquireError<G>> for Error {
+impl<G: Guard> From<AcquireError<G>> for Error {
     fn from(error: AcquireError<G>) -> Self {
         match error {
             AcquireError::OwnerDied(_) => ErrorKind::OwnerDied.into(),
@@ -96,7 +101,7 @@ impl<G: sealed::Guard> From<AcquireError<G>> for Error {
     }
 }
 
-impl<G: sealed::Guard> From<TryAcquireError<G>> for Error {
+impl<G: Guard> From<TryAcquireError<G>> for Error {
     fn from(error: TryAcquireError<G>) -> Self {
         match error {
             TryAcquireError::Busy => ErrorKind::Busy.into(),
@@ -106,7 +111,7 @@ impl<G: sealed::Guard> From<TryAcquireError<G>> for Error {
     }
 }
 
-impl<G: sealed::Guard> fmt::Display for AcquireError<G> {
+impl<G: Guard> fmt::Display for AcquireError<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OwnerDied(_) => f.write_str("the owner of the lock died"),
@@ -115,7 +120,7 @@ impl<G: sealed::Guard> fmt::Display for AcquireError<G> {
     }
 }
 
-impl<G: sealed::Guard> fmt::Display for TryAcquireError<G> {
+impl<G: Guard> fmt::Display for TryAcquireError<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Busy => f.write_str("somebody else owns the lock"),
@@ -125,5 +130,5 @@ impl<G: sealed::Guard> fmt::Display for TryAcquireError<G> {
     }
 }
 
-impl<G: sealed::Guard + fmt::Debug> std::error::Error for AcquireError<G> {}
-impl<G: sealed::Guard + fmt::Debug> std::error::Error for TryAcquireError<G> {}
+impl<G: Guard + fmt::Debug> std::error::Error for AcquireError<G> {}
+impl<G: Guard + fmt::Debug> std::error::Error for TryAcquireError<G> {}

@@ -320,7 +320,7 @@ impl<H: Home> RLockGuard<'_, H> {
     }
 }
 
-impl<H: Home> sealed::Guard for RLockGuard<'_, H> {
+impl<H: Home> sealed::Repair for RLockGuard<'_, H> {
     fn say_repaired(&self) {
         self.words.inconsistent.store(0, Relaxed);
     }

@@ -155,9 +155,10 @@ impl<H: Home> RwLock<H> {
     ) -> Result<Read<'_, H>, TryAcquireError<Read<'_, H>>> {
         let me = H::me().map_err(TryAcquireError::Failed)?;
         H::check(&self.words).map_err(TryAcquireError::Failed)?;
+        let deaths = H::deaths(&self.words);
         let cell = loop {
             let more = H::more(&self.words);
-            match self.words().read::<H>(more, me, deadline) {
+            match self.words().read::<H>(more, me, deaths, deadline) {
                 Ok(cell) => break cell,
                 Err(NoRead::Late) => return Err(TryAcquireError::Busy),
                 Err(NoRead::Full) => {
@@ -221,7 +222,7 @@ pub struct RwLockReadGuard<'a, H: Home> {
     thread: PhantomData<*const ()>,
 }
 
-impl<H: Home> sealed::Guard for RwLockReadGuard<'_, H> {
+impl<H: Home> sealed::Repair for RwLockReadGuard<'_, H> {
     fn say_repaired(&self) {
         self.lock.words().say_repaired();
     }
@@ -251,7 +252,7 @@ pub struct RwLockWriteGuard<'a, H: Home> {
     thread: PhantomData<*const ()>,
 }
 
-impl<H: Home> sealed::Guard for RwLockWriteGuard<'_, H> {
+impl<H: Home> sealed::Repair for RwLockWriteGuard<'_, H> {
     fn say_repaired(&self) {
         self.lock.words().say_repaired();
     }

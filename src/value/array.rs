@@ -4,7 +4,7 @@ use super::bytes::{Borrowed, Data, Fill, Lent};
 use super::plain::Plain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{
-    AcquireError, AcrossProcesses, Guard, RLock, RLockGuard, TryAcquireError, with_guard,
+    AcquireError, AcrossProcesses, RLock, RLockGuard, Repair, TryAcquireError, with_guard,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -249,7 +249,7 @@ impl<T: Plain> DerefMut for ArrayGuard<'_, T> {
     }
 }
 
-impl<T: Plain> Guard for ArrayGuard<'_, T> {
+impl<T: Plain> Repair for ArrayGuard<'_, T> {
     fn say_repaired(&self) {
         self.0.say_repaired();
     }

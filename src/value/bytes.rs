@@ -15,7 +15,7 @@ use crate::shm::arena::Arena;
 use crate::shm::blocks::{self, Owner, Use};
 use crate::shm::layout::{Kind, Shared};
 use crate::shm::{Handle, handle, member};
-use crate::sync::{AcrossProcesses, Guard, RLockGuard};
+use crate::sync::{AcrossProcesses, RLockGuard, Repair};
 use crate::sys::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Relaxed, Release};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::marker::PhantomData;

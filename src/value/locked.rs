@@ -4,7 +4,7 @@ use super::bytes::{Borrowed, Data};
 use super::plain::Plain;
 use crate::error::Result;
 use crate::sync::{
-    AcquireError, AcrossProcesses, Guard, RLock, RLockGuard, TryAcquireError, with_guard,
+    AcquireError, AcrossProcesses, RLock, RLockGuard, Repair, TryAcquireError, with_guard,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -213,7 +213,7 @@ impl<T: Plain> DerefMut for ValueGuard<'_, T> {
     }
 }
 
-impl<T: Plain> Guard for ValueGuard<'_, T> {
+impl<T: Plain> Repair for ValueGuard<'_, T> {
     fn say_repaired(&self) {
         self.borrowed.say_repaired();
     }

@@ -1,4 +1,4 @@
-//! Who waits for a condition: a place for each, two words: who it is, and when it came.
+//! Who waits for a condition: a place for each, three words: who it is, when it came, and who it was notified among.
 //!
 //! A place is 0 when free. Who waits writes its number there and sleeps on it; to notify is to set [`NOTIFIED`] in the places of those
 //! who came first. The mark stays until the notified one has its lock back: if it dies before, one of those who waited at the time of
@@ -14,8 +14,11 @@ use crate::sys::clock::Deadline;
 /// In a place: its owner is to wake up.
 const NOTIFIED: u64 = 1;
 
+/// Words of a place.
+const WORDS: usize = 3;
+
 /// Words of the places that lie with the others.
-const INLINE: usize = 22;
+const INLINE: usize = 21;
 
 /// The words of a condition.
 #[repr(C, align(64))]
@@ -30,8 +33,11 @@ pub struct ConditionWords {
 #[derive(Clone, Copy, Debug)]
 struct Place<'a> {
     who: &'a AtomicU64,
-    /// Its turn; once it is notified, the turn of the next one to come.
+    /// Its turn.
     turn: &'a AtomicU64,
+    /// Once it is notified, the turn of the next one to come. A word of its own: killed between this and the mark, whoever
+    /// notifies leaves one who waits as it was.
+    before: &'a AtomicU64,
 }
 
 impl Place<'_> {
@@ -46,7 +52,7 @@ impl Place<'_> {
         if who == 0 || who & NOTIFIED != 0 {
             return false;
         }
-        self.turn.store(before, Relaxed);
+        self.before.store(before, Relaxed);
         let marks = self
             .who
             .compare_exchange(who, who | NOTIFIED, AcqRel, Relaxed);
@@ -60,13 +66,14 @@ impl Place<'_> {
 impl ConditionWords {
     fn place<'a>(&'a self, more: &'a [AtomicU64], index: usize) -> Option<Place<'a>> {
         let cells = Cells::new(&self.places, more);
-        let who = cells.get(2 * index)?;
-        let turn = cells.get(2 * index + 1)?;
-        Some(Place { who, turn })
+        let who = cells.get(WORDS * index)?;
+        let turn = cells.get(WORDS * index + 1)?;
+        let before = cells.get(WORDS * index + 2)?;
+        Some(Place { who, turn, before })
     }
 
     fn places<'a>(&'a self, more: &'a [AtomicU64]) -> impl Iterator<Item = (usize, Place<'a>)> {
-        let count = Cells::new(&self.places, more).len() / 2;
+        let count = Cells::new(&self.places, more).len() / WORDS;
         (0..count).filter_map(move |index| Some((index, self.place(more, index)?)))
     }
 
@@ -87,7 +94,7 @@ impl ConditionWords {
 
     /// Is there a mark in the place of a dead one that somebody else should have?
     fn wanted<K: Keeper>(&self, more: &[AtomicU64], dead: Place<'_>) -> bool {
-        let before = dead.turn.load(Relaxed);
+        let before = dead.before.load(Relaxed);
         let marked = dead.who.load(Relaxed) & NOTIFIED != 0;
         let mut others = self.places(more);
         marked && others.any(|(_, other)| other.turn.load(Relaxed) < before && other.waits::<K>())
@@ -133,7 +140,7 @@ impl ConditionWords {
         let came = own.turn.load(Relaxed);
         for (other, place) in self.places(more) {
             let who = place.who.load(Acquire);
-            let before = place.turn.load(Relaxed);
+            let before = place.before.load(Relaxed);
             let dead = who & NOTIFIED != 0 && came < before && K::proved_dead(who & !NOTIFIED);
             let ours = me | NOTIFIED;
             if !dead

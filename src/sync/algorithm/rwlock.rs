@@ -15,7 +15,7 @@ use crate::sys::clock::Deadline;
 const READERS: u64 = 0x7f_ffff;
 
 /// Processes whose cells lie with the other words.
-const INLINE: usize = 21;
+const INLINE: usize = 20;
 
 /// The words of a read-write lock.
 #[repr(C, align(64))]
@@ -25,6 +25,10 @@ pub struct RwLockWords {
     gate: Gate,
     /// 1 from the death of a holder until somebody says that the data is repaired.
     inconsistent: AtomicU32,
+    /// 1 while the writer is alone. One that dies before, waiting for the readers to end, has changed nothing.
+    alone: AtomicU32,
+    /// Deaths of holders of which the readers have heard.
+    heard: AtomicU32,
     cells: [AtomicU64; INLINE],
 }
 
@@ -91,8 +95,15 @@ impl RwLockWords {
         &self,
         more: &[AtomicU64],
         me: u64,
+        deaths: &AtomicU32,
         deadline: Option<Deadline>,
     ) -> Result<usize, NoRead> {
+        let died = deaths.load(Relaxed);
+        if died != self.heard.load(Relaxed) {
+            // A reader may have been among them.
+            self.drained::<K>(more, K::known_dead);
+            self.heard.store(died, Relaxed);
+        }
         let mut spins = spins();
         loop {
             let writer = self.writer.owner();
@@ -138,7 +149,7 @@ impl RwLockWords {
     fn take_over<K: Keeper>(&self, me: u64) -> bool {
         let taken = self.writer.take_now::<K>(me);
         if taken == Some(Taken::OwnerDied) {
-            self.inconsistent.store(1, Relaxed);
+            self.bury_writer();
         }
         if taken.is_some() {
             self.end_write::<K>();
@@ -171,15 +182,25 @@ impl RwLockWords {
         };
         match taken {
             None => return false,
-            Some(Taken::OwnerDied) => self.inconsistent.store(1, Relaxed),
+            Some(Taken::OwnerDied) => self.bury_writer(),
             Some(Taken::Clean) => {}
         }
         fence_after_rmw();
         let drained = self.await_readers::<K>(more, deadline);
-        if !drained {
+        if drained {
+            self.alone.store(1, Relaxed);
+        } else {
             self.end_write::<K>();
         }
         drained
+    }
+
+    /// As the owner of the lease, whose last one is dead.
+    fn bury_writer(&self) {
+        if self.alone.load(Relaxed) != 0 {
+            self.inconsistent.store(1, Relaxed);
+            self.alone.store(0, Relaxed);
+        }
     }
 
     #[inline]
@@ -217,22 +238,25 @@ impl RwLockWords {
 
     /// Does nobody read? The dead do not.
     fn drained<K: Keeper>(&self, more: &[AtomicU64], is_dead: fn(u64) -> bool) -> bool {
-        self.cells(more).iter().all(|cell| {
+        let mut drained = true;
+        for cell in self.cells(more).iter() {
             let word = cell.load(SeqCst);
             if word & READERS == 0 {
-                return true;
+                continue;
             }
-            let buried =
-                is_dead(word & !READERS) && cell.compare_exchange(word, 0, SeqCst, Relaxed).is_ok();
-            if buried {
-                self.inconsistent.store(1, Relaxed);
+            let dead = is_dead(word & !READERS);
+            if dead {
+                // Before the cell is free: killed in between, we leave the news to the next one.
+                self.inconsistent.store(1, SeqCst);
             }
-            buried
-        })
+            drained &= dead && cell.compare_exchange(word, 0, SeqCst, Relaxed).is_ok();
+        }
+        drained
     }
 
     #[inline]
     pub(crate) fn end_write<K: Keeper>(&self) {
+        self.alone.store(0, Relaxed);
         self.writer.give::<K>();
         self.gate.notify::<K>(u32::MAX);
     }
