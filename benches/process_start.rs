@@ -4,6 +4,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 
 mod parts {
+    pub(crate) mod clock;
     pub(crate) mod cpus;
     pub(crate) mod mode;
     pub(crate) mod stamps;

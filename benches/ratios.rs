@@ -4,16 +4,22 @@
 //! start with a full heap beside a start with an empty one.
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
-use multiproc::{Lock, Pool};
-use std::hint::black_box;
+use multiproc::Pool;
 use std::time::{Duration, Instant};
 
 mod parts {
+    pub(crate) mod clock;
+    pub(crate) mod contest;
     pub(crate) mod cpus;
+    pub(crate) mod crew;
     pub(crate) mod mode;
+    pub(crate) mod ours;
     pub(crate) mod pinned;
+    pub(crate) mod posix;
+    pub(crate) mod rivals;
     pub(crate) mod stamps;
     pub(crate) mod starts;
+    pub(crate) mod sync_ratios;
     pub(crate) mod tasks;
     pub(crate) mod traffic;
 }
@@ -31,10 +37,11 @@ const HEAP: usize = 1 << 30;
 fn main() {
     parts::cpus::confine();
     println!(
-        "{:<44} {:>10} {:>10} {:>7}  unit",
+        "{:<62} {:>10} {:>10} {:>7}  unit",
         "what", "ours", "theirs", "ratio"
     );
-    lock();
+    parts::crew::count_cpus();
+    parts::sync_ratios::all();
     queue();
     pool();
     starts();
@@ -89,13 +96,18 @@ fn compare(
     let theirs = median(rounds.iter().map(|(_, theirs)| *theirs));
     let ratio = median(rounds.iter().map(|(ours, theirs)| ours / theirs));
     let unit = unit.name();
-    println!("{what:<44} {ours:>10.3} {theirs:>10.3} {ratio:>7.2}  {unit}");
+    println!("{what:<62} {ours:>10.3} {theirs:>10.3} {ratio:>7.2}  {unit}");
 }
 
 fn is_wanted(what: &str) -> bool {
     let arguments = std::env::args().skip(1);
     let words: Vec<String> = arguments.filter(|word| !word.starts_with('-')).collect();
     words.is_empty() || words.iter().any(|word| what.contains(word.as_str()))
+}
+
+/// So that nobody makes what no line needs.
+fn any_wanted(lines: &[&str]) -> bool {
+    lines.iter().any(|line| is_wanted(line))
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {
@@ -118,32 +130,23 @@ fn repeated(times: u64, mut work: impl FnMut()) -> Duration {
     begin.elapsed()
 }
 
-fn lock() {
-    let (lock, theirs) = (Lock::new().expect("a lock"), parking_lot::Mutex::new(0_u64));
-    let mut count = 0_u64;
-    let ours = |times| {
-        repeated(times, || {
-            let _guard = lock.acquire().expect("nobody else has it");
-            count = black_box(count + 1);
-        })
-    };
-    let theirs = |times| repeated(times, || *theirs.lock() += black_box(1));
-    let size = (sized(2_000_000, 10), Unit::Nanoseconds);
-    parts::pinned::on(0, || {
-        compare("Lock uncontended : parking_lot::Mutex", size, ours, theirs);
-    });
-}
-
 fn queue() {
+    let lines = [
+        "Queue 8 B one to one : crossbeam bounded",
+        "Queue round trip, hot : crossbeam bounded",
+    ];
+    if !any_wanted(&lines) {
+        return;
+    }
     let (mut ours, mut theirs) = (OurQueue::new(0), Channels::new());
     compare(
-        "Queue 8 B one to one : crossbeam bounded",
+        lines[0],
         (sized(1_000_000, 10), Unit::MillionsPerSecond),
         |messages| time(messages, |messages| ours.one_way(messages)),
         |messages| time(messages, |messages| theirs.one_way(messages)),
     );
     compare(
-        "Queue round trip, hot : crossbeam bounded",
+        lines[1],
         (sized(20_000, 10), Unit::Microseconds),
         |messages| time(messages, |messages| ours.round_trips(messages)),
         |messages| time(messages, |messages| theirs.round_trips(messages)),
@@ -151,16 +154,23 @@ fn queue() {
 }
 
 fn pool() {
+    let lines = [
+        "Pool no-op, two workers : threads and channel",
+        "Pool hot apply : threads and channel",
+    ];
+    if !any_wanted(&lines) {
+        return;
+    }
     let (ours, theirs) = (Pool::new(WORKERS).expect("a pool"), ThreadPool::new());
     let batch = sized(1000, 10);
     compare(
-        "Pool no-op, two workers : threads and channel",
+        lines[0],
         (sized(100_000, 10), Unit::Microseconds),
         |tasks| repeated(tasks / batch, || pool_batch(&ours, batch)),
         |tasks| repeated(tasks / batch, || theirs.batch(batch)),
     );
     compare(
-        "Pool hot apply : threads and channel",
+        lines[1],
         (sized(10_000, 10), Unit::Microseconds),
         |tasks| repeated(1, || pool_applies(&ours, tasks)),
         |tasks| repeated(1, || theirs.applies(tasks)),
@@ -214,9 +224,16 @@ fn starts() {
 
 /// With 1 GiB in small pages: beside a start without it, and beside a bare fork of all that.
 fn full_heap() {
+    let lines = [
+        "start and join, 1 GiB heap : empty heap",
+        "start and join : fork, both with 1 GiB heap",
+    ];
+    if !any_wanted(&lines) {
+        return;
+    }
     let bytes = sized(HEAP, 1 << 24);
     compare(
-        "start and join, 1 GiB heap : empty heap",
+        lines[0],
         (sized(100, 2), Unit::Microseconds),
         |times| {
             let _heap = Heap::touched(bytes);
@@ -226,7 +243,7 @@ fn full_heap() {
     );
     let _heap = Heap::touched(bytes);
     compare(
-        "start and join : fork, both with 1 GiB heap",
+        lines[1],
         (sized(20, 2), Unit::Microseconds),
         |times| repeated(times, start_and_join),
         |times| repeated(times, fork_and_wait),
@@ -235,9 +252,13 @@ fn full_heap() {
 
 /// Only until the function runs, when a child is ready for it.
 fn with_a_spare() {
+    let line = "start to function, spare : std::thread";
+    if !is_wanted(line) {
+        return;
+    }
     let spare = Spare::new();
     compare(
-        "start to function, spare : std::thread",
+        line,
         (sized(100, 2), Unit::Microseconds),
         |times| spare.starts(times),
         |times| spare.threads(times),

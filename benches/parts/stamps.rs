@@ -1,7 +1,7 @@
 //! From a start to the first instruction of the function: by a spare child of the fork server, and by a thread.
 
+use super::clock::now;
 use multiproc::{set_spare_children, spawn};
-use nix::time::{ClockId, clock_gettime};
 use std::fs;
 use std::thread;
 use std::time::Duration;
@@ -66,12 +66,6 @@ impl Drop for Spare {
     fn drop(&mut self) {
         set_spare_children(0).expect("spares can be dismissed");
     }
-}
-
-/// The time now. The clock is the same for all processes.
-fn now() -> u64 {
-    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("Linux has this clock");
-    u64::try_from(Duration::from(time).as_nanos()).expect("a few hundred years")
 }
 
 fn read(pid: u32, what: &str) -> String {
