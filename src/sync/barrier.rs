@@ -152,13 +152,13 @@ impl<H: Home> Barrier<H> {
     /// How many have come and wait at this moment.
     #[must_use]
     pub fn n_waiting(&self) -> u32 {
-        H::words(&self.words).waiting()
+        H::words(&self.words).waiting(H::deaths(&self.words))
     }
 
     /// Is it broken?
     #[must_use]
     pub fn broken(&self) -> bool {
-        H::words(&self.words).broken()
+        H::words(&self.words).broken(H::deaths(&self.words))
     }
 }
 

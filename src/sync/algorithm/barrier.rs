@@ -129,13 +129,16 @@ impl BarrierWords {
         State::read(self.state.load(Acquire))
     }
 
-    pub(crate) fn broken(&self) -> bool {
-        self.state().broken
+    /// Also when nobody has come since a death that breaks it.
+    pub(crate) fn broken(&self, deaths: &AtomicU32) -> bool {
+        let state = self.state();
+        state.broken || state.come > 0 && died(state, deaths)
     }
 
     /// How many have come to the round that fills.
-    pub(crate) fn waiting(&self) -> u32 {
-        self.state().come
+    pub(crate) fn waiting(&self, deaths: &AtomicU32) -> u32 {
+        let state = self.state();
+        if died(state, deaths) { 0 } else { state.come }
     }
 
     fn change(&self, from: State, to: State) -> bool {

@@ -14,6 +14,14 @@ use crate::sys::clock::Deadline;
 /// In a place: its owner is to wake up.
 const NOTIFIED: u64 = 1;
 
+/// In a place: its owner sleeps, or is about to.
+const SLEEPS: u64 = 1 << 63;
+
+/// Who a place belongs to.
+fn owner(who: u64) -> u64 {
+    who & !(NOTIFIED | SLEEPS)
+}
+
 /// Words of a place.
 const WORDS: usize = 3;
 
@@ -43,23 +51,37 @@ struct Place<'a> {
 impl Place<'_> {
     fn waits<K: Keeper>(self) -> bool {
         let who = self.who.load(Acquire);
-        who != 0 && who & NOTIFIED == 0 && !K::known_dead(who)
+        who != 0 && who & NOTIFIED == 0 && !K::known_dead(owner(who))
     }
 
     /// Marks it, unless it has left; `before` is the turn of the first who was not there.
     fn notify<K: Keeper>(self, before: u64) -> bool {
-        let who = self.who.load(Acquire);
-        if who == 0 || who & NOTIFIED != 0 {
-            return false;
-        }
+        let mut who = self.who.load(Acquire);
         self.before.store(before, Relaxed);
-        let marks = self
-            .who
-            .compare_exchange(who, who | NOTIFIED, AcqRel, Relaxed);
-        if marks.is_ok() {
-            K::wake(self.who, 1);
+        while who != 0 && who & NOTIFIED == 0 {
+            let marked = who | NOTIFIED;
+            match self.who.compare_exchange(who, marked, AcqRel, Acquire) {
+                Ok(_) if who & SLEEPS == 0 => return true,
+                Ok(_) => {
+                    K::wake(self.who, 1);
+                    return true;
+                }
+                Err(now) => who = now,
+            }
         }
-        marks.is_ok()
+        false
+    }
+
+    /// Leaves it, unless it is notified.
+    fn leave(self) -> bool {
+        let mut who = self.who.load(Acquire);
+        while who & NOTIFIED == 0 {
+            match self.who.compare_exchange(who, 0, AcqRel, Acquire) {
+                Ok(_) => return true,
+                Err(now) => who = now,
+            }
+        }
+        false
     }
 }
 
@@ -82,7 +104,7 @@ impl ConditionWords {
         let turn = self.turn.load(Relaxed);
         for (index, place) in self.places(more) {
             let who = place.who.load(Acquire);
-            let free = who == 0 || K::known_dead(who & !NOTIFIED) && !self.wanted::<K>(more, place);
+            let free = who == 0 || K::known_dead(owner(who)) && !self.wanted::<K>(more, place);
             if free && place.who.compare_exchange(who, me, AcqRel, Relaxed).is_ok() {
                 place.turn.store(turn, Relaxed);
                 self.turn.store(turn + 1, Relaxed);
@@ -109,10 +131,12 @@ impl ConditionWords {
         me: u64,
         deadline: Deadline,
     ) -> Option<usize> {
-        let who = self.place(more(), index)?.who;
+        let place = self.place(more(), index)?;
         let mut spins = spins();
         loop {
-            if who.load(Acquire) != me {
+            let who = place.who.load(Acquire);
+            // A place that is not ours any more was overwritten by somebody gone mad.
+            if who & NOTIFIED != 0 || owner(who) != me {
                 return Some(index);
             }
             if spins > 0 {
@@ -122,11 +146,16 @@ impl ConditionWords {
             }
             let slice = K::slice(deadline);
             if slice.is_zero() {
-                let leaves = who.compare_exchange(me, 0, AcqRel, Acquire);
-                return leaves.is_err().then_some(index);
+                return (!place.leave()).then_some(index);
             }
-            K::sleep(who, me, slice);
-            if who.load(Acquire) == me
+            let sleeps = place
+                .who
+                .compare_exchange(who, who | SLEEPS, AcqRel, Relaxed);
+            if sleeps.is_err() {
+                continue;
+            }
+            K::sleep(place.who, who, slice);
+            if place.who.load(Acquire) & NOTIFIED == 0
                 && let Some(index) = self.inherit::<K>(more(), index, me)
             {
                 return Some(index);
@@ -141,7 +170,7 @@ impl ConditionWords {
         for (other, place) in self.places(more) {
             let who = place.who.load(Acquire);
             let before = place.before.load(Relaxed);
-            let dead = who & NOTIFIED != 0 && came < before && K::proved_dead(who & !NOTIFIED);
+            let dead = who & NOTIFIED != 0 && came < before && K::proved_dead(owner(who));
             let ours = me | NOTIFIED;
             if !dead
                 || place
@@ -151,7 +180,7 @@ impl ConditionWords {
             {
                 continue;
             }
-            if own.who.compare_exchange(me, 0, AcqRel, Relaxed).is_ok() {
+            if own.leave() {
                 return Some(other);
             }
             // Notified as well: this mark is for somebody else. It is set before ours is gone: rather one too many than none.
