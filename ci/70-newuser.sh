@@ -39,8 +39,18 @@ RUST
 program() {
     cat <<'RUST'
 use early::FILLED;
-use multiproc::{Pool, Process, Queue, StartMethod, all_start_methods};
+use multiproc::{
+    Array, Condition, Event, Pool, Process, Queue, Semaphore, StartMethod, Value, all_start_methods, bytemuck,
+};
 use std::sync::atomic::Ordering::SeqCst;
+
+#[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+#[bytemuck(crate = "multiproc::bytemuck")]
+#[repr(C)]
+struct Point {
+    x: i64,
+    y: i64,
+}
 
 fn produce(queue: Queue<String>) {
     for number in 0..3 {
@@ -50,6 +60,37 @@ fn produce(queue: Queue<String>) {
 
 fn square(x: u64) -> u64 {
     x * x
+}
+
+/// Says that it is there, waits for the start, adds to what all share, and tells the one who waits for three.
+fn add(here: Semaphore, start: Event, sum: Value<u64>, points: Array<Point>, done: Condition) {
+    here.release().expect("there is room");
+    start.wait().expect("the parent lives");
+    points.update(1, |point| point.y += 1).expect("nobody dies");
+    let _guard = done.acquire().expect("nobody dies");
+    sum.update(|sum| *sum += 14).expect("nobody dies");
+    done.notify_all().expect("the lock is ours");
+}
+
+fn together() -> multiproc::Result<()> {
+    let (here, start, done) = (Semaphore::new(0)?, Event::new()?, Condition::new()?);
+    let sum = Value::new(0_u64)?;
+    let points = Array::from_slice(&[Point { x: 1, y: 2 }; 2])?;
+    let handles = (here.clone(), start.clone(), sum.clone(), points.clone(), done.clone());
+    let mut processes: Vec<_> = (0..3).map(|_| Process::new(add, handles.clone())).collect();
+    for process in &mut processes {
+        process.start()?;
+        here.acquire()?.forget();
+    }
+    start.set()?;
+    let guard = done.acquire()?;
+    done.wait_for(|| sum.get().is_ok_and(|sum| sum == 42))?;
+    drop(guard);
+    for process in &processes {
+        assert_eq!(process.join()?, 0);
+    }
+    println!("together {} {:?}", sum.get()?, points.to_vec()?);
+    Ok(())
 }
 
 fn constructed() -> u32 {
@@ -85,6 +126,7 @@ fn main() -> multiproc::Result<()> {
     println!("it ended with {}", fork.join()?);
     println!("a value comes back: {}", multiproc::spawn(square, (12,))?.join()?);
 
+    together()?;
     let pool = Pool::new(2)?;
     println!("squares {:?}", pool.map(square, 1..6)?);
     pool.close();
@@ -110,6 +152,7 @@ spawn: constructed 1 times
 a fork has captured
 it ended with 0
 a value comes back: 144
+together 42 [Point { x: 1, y: 2 }, Point { x: 1, y: 5 }]
 squares [1, 4, 9, 16, 25]
 TEXT
 

@@ -23,7 +23,7 @@ type Line = (&'static str, (u64, Unit), fn() -> Timed, fn() -> Timed);
 
 const ALONE: (u64, Unit) = (2_000_000, Unit::Nanoseconds);
 const TOGETHER: (u64, Unit) = (1_000_000, Unit::Nanoseconds);
-const TRIPS: (u64, Unit) = (50_000, Unit::Microseconds);
+const TRIPS: (u64, Unit) = (20_000, Unit::Microseconds);
 const MADE: (u64, Unit) = (20_000, Unit::Nanoseconds);
 
 pub(crate) fn all() {

@@ -17,21 +17,30 @@
 )]
 
 mod arena;
+mod barrier;
+mod bounded;
 mod capacity;
 mod close;
+mod condition;
 mod drive;
+mod event;
 mod handle;
 mod lock;
+mod owned;
 mod pool;
 mod programs;
 mod queue;
 mod queue_block;
+mod rlock;
 mod row;
+mod rwlock;
+mod semaphore;
 mod settle;
 mod shared;
 mod start;
 mod survivor;
 mod tracee;
+mod value;
 mod watch;
 
 use row::Row;
@@ -44,6 +53,14 @@ fn rows() -> Vec<Row> {
         start::rows(),
         settle::rows(),
         lock::rows(),
+        rlock::rows(),
+        semaphore::rows(),
+        bounded::rows(),
+        event::rows(),
+        condition::rows(),
+        rwlock::rows(),
+        barrier::rows(),
+        value::rows(),
         arena::rows(),
         handle::rows(),
         queue::rows(),

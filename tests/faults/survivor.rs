@@ -1,6 +1,8 @@
 //! Who survives: threads of this program that hold, wait, and go on.
 
-use multiproc::{Lock, Queue, TryAcquireError, TryGetError};
+use crate::owned::{Owned, acquire_once};
+use crate::row::Keep;
+use multiproc::{Arguments, Callable, Lock, Process, Queue, TryAcquireError, TryGetError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt::Debug;
@@ -28,37 +30,37 @@ pub(crate) fn warm(taken: &Lock) {
     assert!(matches!(busy, Err(TryAcquireError::Busy)), "{busy:?}");
 }
 
-/// Acquires the lock and gives it back, twice: the news comes once.
-pub(crate) fn acquires(lock: &Lock) -> News {
-    let news = acquire_once(lock);
-    assert_eq!(acquire_once(lock), News::None, "it was repaired");
+/// Starts a process that runs a section on this object, or on these.
+pub(crate) fn started<T, F>(child: F, objects: &T, keep: &Keep) -> Process
+where
+    T: Clone,
+    (T, Lock): Arguments,
+    F: Callable<(T, Lock)>,
+{
+    let arguments = (objects.clone(), keep.taken.clone());
+    Process::builder(child, arguments).start().unwrap()
+}
+
+/// Acquires it and gives it back, twice: the news comes once.
+pub(crate) fn acquires<O: Owned>(object: &O) -> News {
+    let news = acquire_once(object);
+    assert_eq!(acquire_once(object), News::None, "it was repaired");
     news
 }
 
-fn acquire_once(lock: &Lock) -> News {
-    match lock.acquire_timeout(PATIENCE) {
-        Ok(_guard) => News::None,
-        Err(TryAcquireError::OwnerDied(news)) => {
-            let _guard = news.repaired();
-            News::OwnerDied
-        }
-        Err(other) => panic!("the lock cannot be had: {other:?}"),
-    }
-}
-
-/// A thread that holds a lock until told.
+/// A thread that owns something until told.
 pub(crate) struct Holder {
     release: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Holder {
-    pub(crate) fn of(lock: &Lock) -> Self {
-        let lock = lock.clone();
+    pub(crate) fn of<O: Owned>(object: &O) -> Self {
+        let object = object.clone();
         let (holds, held) = channel();
         let (release, released) = channel();
         let thread = thread::spawn(move || {
-            let _guard = lock.acquire().unwrap();
+            let _news_and_guard = object.acquire();
             holds.send(()).unwrap();
             let _told_or_dropped = released.recv();
         });
@@ -69,7 +71,7 @@ impl Holder {
         }
     }
 
-    /// Releases the lock, if it has not yet.
+    /// Gives it back, if it has not yet.
     pub(crate) fn release(&mut self) {
         self.release = None;
         if let Some(thread) = self.thread.take() {

@@ -1,7 +1,7 @@
 //! Every example runs, ends by itself and says what it should.
 
-use crate::examples_start;
 use crate::runner::{Case, case};
+use crate::{examples_start, examples_sync};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -28,9 +28,13 @@ const TESTS: [(&str, fn()); 16] = [
     ("examples::all_are_listed_and_tested", all_are_tested),
 ];
 
+fn all() -> impl Iterator<Item = (&'static str, fn())> {
+    let start = examples_start::TESTS.into_iter();
+    TESTS.into_iter().chain(start).chain(examples_sync::TESTS)
+}
+
 pub(crate) fn tests() -> Vec<Case> {
-    let tests = TESTS.into_iter().chain(examples_start::TESTS);
-    tests
+    all()
         .map(|(name, body)| case(name, body).deadline(DEADLINE))
         .collect()
 }
@@ -355,8 +359,7 @@ fn pool_map() {
 fn all_are_tested() {
     let folder = package().join("examples");
     let list = std::fs::read_to_string(folder.join("README.md")).unwrap();
-    let tests = TESTS.into_iter().chain(examples_start::TESTS);
-    let tested: Vec<&str> = tests.map(|(name, _)| name).collect();
+    let tested: Vec<&str> = all().map(|(name, _)| name).collect();
     let mut examples = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
         let path = entry.unwrap().path();

@@ -184,3 +184,19 @@ pub(crate) fn say_and_wait(here: RemoteGate, there: RemoteGate) {
     here.open(1);
     there.wait();
 }
+
+/// Returns when a process sleeps for one of the crate's own words, in its first thread.
+pub(crate) fn asleep(pid: Pid) {
+    let futex = format!("{} ", nix::libc::SYS_futex);
+    let call = format!("/proc/{pid}/syscall");
+    while !fs::read_to_string(&call).unwrap().starts_with(&futex) {
+        std::thread::yield_now();
+    }
+}
+
+/// Kills a process, and joins it.
+#[track_caller]
+pub(crate) fn kill_and_join(process: &Process) {
+    process.kill().unwrap();
+    assert_eq!(process.join().unwrap(), -9);
+}

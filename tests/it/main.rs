@@ -19,6 +19,7 @@ mod conditions;
 mod ends;
 mod examples;
 mod examples_start;
+mod examples_sync;
 mod executable;
 mod exits;
 mod family;
@@ -54,6 +55,9 @@ mod smoke;
 mod spares;
 mod streams;
 mod surroundings;
+mod sync_death;
+mod sync_wakes;
+mod value_death;
 mod ways;
 mod wordcount;
 
@@ -98,6 +102,9 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     smoke::tests,
     spares::tests,
     surroundings::tests,
+    sync_death::tests,
+    sync_wakes::tests,
+    value_death::tests,
     wordcount::tests,
 ];
 
