@@ -29,6 +29,7 @@ mod hostile;
 mod kit;
 mod life;
 mod lock;
+mod lock_rules;
 mod logging;
 mod many;
 mod methods;
@@ -51,6 +52,7 @@ mod runner;
 mod runner_checks;
 mod scribble;
 mod signals;
+mod sleepers;
 mod smoke;
 mod spares;
 mod streams;
@@ -73,6 +75,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     family::tests,
     hostile::tests,
     lock::tests,
+    lock_rules::tests,
     logging::tests,
     pool::tests,
     pool_values::tests,
