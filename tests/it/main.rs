@@ -17,6 +17,7 @@ use std::process::ExitCode;
 mod arena;
 mod conditions;
 mod ends;
+mod event;
 mod examples;
 mod examples_start;
 mod examples_sync;
@@ -48,9 +49,11 @@ mod queue;
 mod queue_death;
 mod queue_handles;
 mod relatives;
+mod rlock;
 mod runner;
 mod runner_checks;
 mod scribble;
+mod semaphore;
 mod signals;
 mod sleepers;
 mod smoke;
@@ -70,6 +73,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     arena::tests,
     conditions::tests,
     ends::tests,
+    event::tests,
     examples::tests,
     executable::tests,
     family::tests,
@@ -90,7 +94,9 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     queue::tests,
     queue_death::tests,
     queue_handles::tests,
+    rlock::tests,
     scribble::tests,
+    semaphore::tests,
     signals::tests,
     exits::tests,
     forks::tests,
