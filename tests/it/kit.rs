@@ -200,3 +200,14 @@ pub(crate) fn kill_and_join(process: &Process) {
     process.kill().unwrap();
     assert_eq!(process.join().unwrap(), -9);
 }
+
+/// The kind of error of what must have failed.
+#[track_caller]
+pub(crate) fn kind<T: std::fmt::Debug>(result: multiproc::Result<T>) -> multiproc::ErrorKind {
+    result.unwrap_err().kind()
+}
+
+/// Runs it in another thread.
+pub(crate) fn elsewhere<T: Send>(body: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(body).join().unwrap())
+}

@@ -1,11 +1,11 @@
 //! Locks as Python's users know them: who waits, who may release, what is shown.
 
-use crate::kit::start;
+use crate::kit::{kind, start};
 use crate::runner::{Case, Gate, RemoteGate, case};
 use crate::sleepers::{Bed, RemoteBed, sleeper, sleepers};
 use crate::ways::{each, run_by};
 use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
-use multiproc::{ErrorKind, Lock, Result, TryAcquireError, arena};
+use multiproc::{ErrorKind, Lock, RLock, TryAcquireError, arena};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -84,13 +84,8 @@ pub(crate) fn tests() -> Vec<Case> {
         ),
         case("lock_rules::guard_of_another_process", guard_of_another),
         case("lock_rules::held_by_another_process", held_by_another),
+        case("lock_rules::fork_gives_up_copied_guards", fork_gives_up),
     ]
-}
-
-/// The kind of error of what must have failed.
-#[track_caller]
-fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
-    result.unwrap_err().kind()
 }
 
 #[track_caller]
@@ -359,4 +354,28 @@ fn held_by_another() {
     });
     assert_eq!(process.join().unwrap(), 0);
     assert!(!lock.locked() && lock.holder().is_none());
+}
+
+/// A fork behind our back has copies of the guards, and nothing that it does with them is done to the locks.
+fn fork_gives_up() {
+    let (lock, recursive) = (Lock::new().unwrap(), RLock::new().unwrap());
+    let mut guards = Some((lock.acquire().unwrap(), recursive.acquire().unwrap()));
+    let (here, there) = (Gate::new(), Gate::new());
+    let gates = (here.remote(), there.remote());
+    let fork = crate::kit::fork_behind_our_back(|| {
+        let copies = guards.take().unwrap();
+        crate::kit::say_and_wait(gates.0, gates.1);
+        copies.0.forget();
+        copies.1.forget();
+    });
+    here.wait();
+    drop(guards);
+    there.open(1);
+    let status = nix::sys::wait::waitpid(fork, None).unwrap();
+    assert_eq!(status, nix::sys::wait::WaitStatus::Exited(fork, 0));
+    assert!(!lock.locked() && !recursive.locked());
+    assert_eq!(kind(lock.release()), ErrorKind::Misuse);
+    drop(lock.try_acquire().unwrap());
+    let _guard = recursive.try_acquire().unwrap();
+    assert_eq!(kind(recursive.release()), ErrorKind::Misuse);
 }

@@ -15,6 +15,10 @@
 use std::process::ExitCode;
 
 mod arena;
+mod bounded;
+mod condition;
+mod condition_processes;
+mod condition_waits;
 mod conditions;
 mod ends;
 mod event;
@@ -52,6 +56,7 @@ mod relatives;
 mod rlock;
 mod runner;
 mod runner_checks;
+mod rwlock;
 mod scribble;
 mod semaphore;
 mod signals;
@@ -71,6 +76,10 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     runner_checks::specimens,
     runner_checks::tests,
     arena::tests,
+    bounded::tests,
+    condition::tests,
+    condition_processes::tests,
+    condition_waits::tests,
     conditions::tests,
     ends::tests,
     event::tests,
@@ -95,6 +104,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     queue_death::tests,
     queue_handles::tests,
     rlock::tests,
+    rwlock::tests,
     scribble::tests,
     semaphore::tests,
     signals::tests,

@@ -1,11 +1,11 @@
 //! Recursive locks: levels, and who may let go of them.
 
-use crate::kit::{Numbers, RemoteNumbers, start};
+use crate::kit::{Numbers, RemoteNumbers, elsewhere, kind, start};
 use crate::runner::{Case, Gate, RemoteGate, case, scaled};
 use crate::sleepers::{sleeper, sleepers};
 use crate::ways::{each, fine, run_by, start_by};
 use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
-use multiproc::{ErrorKind, RLock, Result, TryAcquireError, arena};
+use multiproc::{ErrorKind, RLock, TryAcquireError, arena};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -85,23 +85,12 @@ pub(crate) fn tests() -> Vec<Case> {
     ]
 }
 
-/// The kind of error of what must have failed.
-#[track_caller]
-fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
-    result.unwrap_err().kind()
-}
-
 #[track_caller]
 fn is_busy<H: Home>(lock: &sync::RLock<H>) {
     let tried = lock.try_acquire();
     assert!(matches!(tried, Err(TryAcquireError::Busy)), "{tried:?}");
     let late = lock.acquire_timeout(Duration::from_millis(5));
     assert!(matches!(late, Err(TryAcquireError::Busy)), "{late:?}");
-}
-
-/// Runs it in another thread.
-fn elsewhere<T: Send>(body: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| scope.spawn(body).join().unwrap())
 }
 
 fn verbs<H: Home>() {

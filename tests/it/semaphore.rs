@@ -1,11 +1,11 @@
 //! Semaphores: permits that anybody takes and anybody gives.
 
-use crate::kit::{Numbers, RemoteNumbers, start};
+use crate::kit::{Numbers, RemoteNumbers, kind, start};
 use crate::runner::{Case, Gate, RemoteGate, case, scaled};
 use crate::sleepers::{Bed, RemoteBed, sleeper, sleepers};
 use crate::ways::{each, run_by};
 use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
-use multiproc::{ErrorKind, Result, Semaphore, arena};
+use multiproc::{ErrorKind, Semaphore, arena};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -98,12 +98,6 @@ pub(crate) fn tests() -> Vec<Case> {
         case("semaphore::bounded_buffer", bounded_buffer),
         case("semaphore::fork_drops_a_copied_guard", fork_drops),
     ]
-}
-
-/// The kind of error of what must have failed.
-#[track_caller]
-fn kind<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
-    result.unwrap_err().kind()
 }
 
 fn verbs<H: Home>() {
