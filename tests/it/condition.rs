@@ -1,13 +1,13 @@
 //! Conditions: who waits, who is woken, and who owns the lock meanwhile.
 
 use crate::kit::{elsewhere, kind};
-use crate::runner::{Case, case, scaled};
+use crate::runner::{Case, case};
 use crate::sleepers::{sleeper, sleepers};
 use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
 use multiproc::{ErrorKind, TryAcquireError, arena};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(crate) fn tests() -> Vec<Case> {
     vec![

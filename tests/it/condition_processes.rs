@@ -5,7 +5,7 @@ use crate::kit::{Numbers, RemoteNumbers, kind, pid_of, start};
 use crate::runner::{Case, Gate, RemoteGate, case, scaled};
 use crate::sleepers::{Bed, RemoteBed};
 use crate::ways::{each, fine, start_by};
-use multiproc::{Condition, ErrorKind, Event, Lock, RLock};
+use multiproc::{Condition, ErrorKind, Event};
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use std::time::{Duration, Instant};
 
