@@ -191,8 +191,10 @@ impl<H: Home> BoundedSemaphoreGuard<'_, H> {
     /// Keeps the permit until somebody [releases](BoundedSemaphore::release) it, or this process dies.
     pub fn forget(self) {
         let kept = ManuallyDrop::new(self);
-        let (words, more) = kept.semaphore.words();
-        words.loosen(more, kept.permit, kept.me);
+        if H::same_process(kept.me) {
+            let (words, more) = kept.semaphore.words();
+            words.loosen(more, kept.permit, kept.me);
+        }
     }
 }
 

@@ -246,7 +246,11 @@ impl<H: Home> LockGuard<'_, H> {
     /// Leaves the lock taken: from now on any thread of any process may [release](Lock::release) it. Until then it is still this
     /// thread's, and the death of this process is news for the next one to acquire it.
     pub fn forget(self) {
-        ManuallyDrop::new(self).words.lease.loosen();
+        let kept = ManuallyDrop::new(self);
+        // A fork behind our back has a copy of the guard: it is not its to give up.
+        if H::may_give(kept.me) {
+            kept.words.lease.loosen();
+        }
     }
 }
 

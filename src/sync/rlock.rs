@@ -303,9 +303,13 @@ pub struct RLockGuard<'a, H: Home> {
 impl<H: Home> RLockGuard<'_, H> {
     /// Leaves this level taken: this thread lets go of it by [`RLock::release`].
     pub fn forget(self) {
-        let words = ManuallyDrop::new(self).words;
-        let more = words.loose.load(Relaxed).saturating_add(1);
-        words.loose.store(more, Relaxed);
+        let kept = ManuallyDrop::new(self);
+        let words = kept.words;
+        // A fork behind our back has a copy of the guard: it is not its to give up.
+        if H::may_give(kept.me) && words.lease.owner() == kept.me {
+            let more = words.loose.load(Relaxed).saturating_add(1);
+            words.loose.store(more, Relaxed);
+        }
     }
 
     /// While the level is pinned, no wait for a condition gives the lock up.

@@ -90,7 +90,7 @@ impl<H: Home> Semaphore<H> {
     #[inline]
     fn take(&self, deadline: Option<Deadline>) -> Result<SemaphoreGuard<'_, H>> {
         // Also so that a wake-up can be passed on: sleepers note in their process's slot where they sleep.
-        H::me()?;
+        let me = H::me()?;
         let words = H::words(&self.words);
         H::check(&self.words)?;
         let taken = match deadline {
@@ -99,7 +99,10 @@ impl<H: Home> Semaphore<H> {
         };
         H::check(&self.words)?;
         if taken {
-            Ok(SemaphoreGuard { semaphore: self })
+            Ok(SemaphoreGuard {
+                semaphore: self,
+                me,
+            })
         } else {
             Err(ErrorKind::Busy.into())
         }
@@ -157,6 +160,8 @@ impl<H: Home> fmt::Debug for Semaphore<H> {
 #[must_use = "the permit is given back when the guard is dropped"]
 pub struct SemaphoreGuard<'a, H: Home> {
     semaphore: &'a Semaphore<H>,
+    /// Who took it: the copy that a fork behind our back has is not a permit.
+    me: u64,
 }
 
 impl<H: Home> SemaphoreGuard<'_, H> {
@@ -170,7 +175,7 @@ impl<H: Home> Drop for SemaphoreGuard<'_, H> {
     #[inline]
     fn drop(&mut self) {
         let words = &self.semaphore.words;
-        if H::check(words).is_ok() {
+        if H::same_process(self.me) && H::check(words).is_ok() {
             // There may be too many by now: others have released what they never had.
             let _room = H::words(words).release::<H>(1);
         }

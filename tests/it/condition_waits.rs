@@ -8,6 +8,7 @@ use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+#[expect(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn tests() -> Vec<Case> {
     vec![
         case(

@@ -10,6 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
+#[expect(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn tests() -> Vec<Case> {
     vec![
         case("rlock::verbs_across", verbs::<AcrossProcesses>),
@@ -353,7 +354,7 @@ fn thousands<H: Home>() {
     assert_eq!(lock.level(), 10_000);
     let (loose, kept) = guards
         .into_iter()
-        .partition::<Vec<_>, _>(|_| lock.level() % 2 == 0);
+        .partition::<Vec<_>, _>(|_| lock.level().is_multiple_of(2));
     assert_eq!((loose.len(), kept.len()), (10_000, 0));
     loose.into_iter().for_each(sync::RLockGuard::forget);
     (0..9_999).for_each(|_| lock.release().unwrap());

@@ -9,6 +9,7 @@ use multiproc::{Error, ErrorKind, RwLock, TryAcquireError, arena};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+#[expect(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn tests() -> Vec<Case> {
     vec![
         case("rwlock::verbs_across", verbs::<AcrossProcesses>),
@@ -240,7 +241,7 @@ fn dropped<H: Home>() {
     for _ in 0..50 {
         let lock = sync::RwLock::<H>::new().unwrap();
         let (reader, writer) = (lock.clone(), sync::RwLock::<H>::new().unwrap());
-        std::mem::forget((reader.read().unwrap(), writer.write().unwrap()));
+        let _kept = std::mem::ManuallyDrop::new((reader.read().unwrap(), writer.write().unwrap()));
         drop((lock, reader, writer));
         let next = [(); 2].map(|()| sync::RwLock::<H>::new().unwrap());
         for lock in &next {

@@ -11,7 +11,7 @@ use crate::sys::clock::Deadline;
 const LOOSE: u64 = 1 << 63;
 
 /// Permits whose cells lie with the other words.
-const INLINE: usize = 22;
+const INLINE: usize = 21;
 
 /// The words of a bounded semaphore.
 #[repr(C, align(64))]
@@ -21,6 +21,8 @@ pub struct BoundedWords {
     bound: AtomicU32,
     /// Where a free cell was seen last: where to look first. Only a hint.
     hint: AtomicU32,
+    /// How often a permit was loosened, or left as it was by a release that had taken it in hand.
+    loosened: AtomicU64,
     cells: [AtomicU64; INLINE],
 }
 
@@ -132,32 +134,59 @@ impl BoundedWords {
     pub(crate) fn loosen(&self, more: &[AtomicU64], index: usize, me: u64) {
         if let Some(cell) = self.cells(more).get(index) {
             let _mine = cell.compare_exchange(me, me | LOOSE, SeqCst, Relaxed);
+            self.loosened.fetch_add(1, SeqCst);
         }
     }
 
     /// Gives back so many permits that were loosened, those of this process first; `false`, and nothing is changed, when there are
     /// not so many.
     pub(crate) fn release_loose<K: Keeper>(&self, more: &[AtomicU64], me: u64, count: u32) -> bool {
-        let cells = self.cells(more);
+        let (cells, count) = (self.cells(more), count as usize);
         // First they become ours, so that they can be left as they were, and come back if we die here.
         let mut ours = Vec::new();
-        for own in [true, false] {
-            for cell in cells.iter() {
-                let owner = cell.load(Relaxed);
-                let fits = owner & LOOSE != 0 && (member_of(owner) == member_of(me)) == own;
-                let wanted = ours.len() < count as usize && fits;
-                if wanted && cell.compare_exchange(owner, me, SeqCst, Relaxed).is_ok() {
-                    ours.push((cell, owner));
+        while ours.len() < count {
+            let since = self.loosened.load(SeqCst);
+            let loose = cells.iter().filter(|cell| is_loose::<K>(cell.load(SeqCst)));
+            if ours.len() + loose.count() >= count {
+                take_in_hand::<K>(cells, me, count, &mut ours);
+            } else if self.loosened.load(SeqCst) == since {
+                // None was loosened behind our back while we looked.
+                for &(cell, owner) in &ours {
+                    cell.store(owner, SeqCst);
                 }
+                self.loosened.fetch_add(1, SeqCst);
+                return false;
             }
         }
-        let enough = ours.len() == count as usize;
-        for (cell, owner) in ours {
-            cell.store(if enough { 0 } else { owner }, SeqCst);
+        for (cell, _) in ours {
+            cell.store(0, SeqCst);
         }
-        if enough {
-            self.gate.notify::<K>(count);
+        self.gate
+            .notify::<K>(u32::try_from(count).unwrap_or(u32::MAX));
+        true
+    }
+}
+
+/// Has the guard of this permit been given up, by a process that may live?
+fn is_loose<K: Keeper>(owner: u64) -> bool {
+    owner & LOOSE != 0 && !K::known_dead(owner & !LOOSE)
+}
+
+/// Makes loosened permits those of `me` until there are `count` in hand, if there are so many; those of this process first.
+fn take_in_hand<'a, K: Keeper>(
+    cells: Cells<'a>,
+    me: u64,
+    count: usize,
+    ours: &mut Vec<(&'a AtomicU64, u64)>,
+) {
+    for own in [true, false] {
+        for cell in cells.iter() {
+            let owner = cell.load(Relaxed);
+            let fits = is_loose::<K>(owner) && (member_of(owner) == member_of(me)) == own;
+            let wanted = ours.len() < count && fits;
+            if wanted && cell.compare_exchange(owner, me, SeqCst, Relaxed).is_ok() {
+                ours.push((cell, owner));
+            }
         }
-        enough
     }
 }
