@@ -25,8 +25,8 @@ fn owner(who: u64) -> u64 {
 /// Words of a place.
 const WORDS: usize = 3;
 
-/// Words of the places that lie with the others.
-const INLINE: usize = 21;
+/// Words of the places that lie with the others; few for loom, which tries every look at each.
+const INLINE: usize = if cfg!(loom) { 6 } else { 21 };
 
 /// The words of a condition.
 #[repr(C, align(64))]
