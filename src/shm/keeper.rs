@@ -45,6 +45,10 @@ impl Keeper for AcrossProcesses {
     fn proved_dead(owner: u64) -> bool {
         member::proved_dead(owner_slot(owner), owner_generation(owner))
     }
+
+    fn look_for_the_dead(word: &AtomicU64) {
+        super::settle::announce_dead_holders(low_half(word));
+    }
 }
 
 /// The home of this crate's own leases in the arena. A thread does not end while it owns one, so a word that names a thread which

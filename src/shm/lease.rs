@@ -60,6 +60,8 @@ pub trait Keeper {
     fn known_dead(owner: u64) -> bool;
     /// Is it proved that this owner is dead?
     fn proved_dead(owner: u64) -> bool;
+    /// Tells all of those who have a handle of what the word belongs to and are dead, though nobody has asked for them yet.
+    fn look_for_the_dead(_word: &AtomicU64) {}
 }
 
 /// The number of a thread of the member in `slot`.

@@ -13,7 +13,7 @@ use super::message;
 use super::object::{self, ObjectRef};
 use super::{handle, wait};
 use crate::error::Result;
-use crate::sys::atomic::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, Relaxed, Release, SeqCst};
 use crate::sys::clock::Deadline;
 use crate::sys::process;
 
@@ -54,6 +54,30 @@ pub(crate) fn announce(member: Member) {
         count_death(arena, member, slot);
         wait::pass_on(arena, slot);
         wait::look_again(arena, |number| held(arena, member.slot, number));
+    }
+}
+
+/// Says of those who hold the object of this word and are dead that they are: their parents live and have not asked for them yet.
+pub(super) fn announce_dead_holders(word: &AtomicU32) {
+    let Some(arena) = Arena::existing() else {
+        return;
+    };
+    let offset = arena.offset_of(word);
+    let Some(number) = offset.and_then(|offset| wait::object_at(arena, offset)) else {
+        return;
+    };
+    for holder in used_slots(arena).filter(|&slot| held(arena, slot, number)) {
+        let Some(slot) = arena.slot(holder) else {
+            continue;
+        };
+        let identity = Identity::read(slot.identity.load(Acquire));
+        let generation = identity.generation;
+        if identity.state == State::Living && member::proved_dead(holder, generation) {
+            announce(Member {
+                slot: holder,
+                generation,
+            });
+        }
     }
 }
 

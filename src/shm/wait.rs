@@ -49,7 +49,7 @@ pub(super) fn sleeps_in(arena: &Arena, slot: &Slot, number: u32) -> bool {
 }
 
 /// The object in whose cell an offset lies.
-fn object_at(arena: &Arena, offset: u64) -> Option<u32> {
+pub(super) fn object_at(arena: &Arena, offset: u64) -> Option<u32> {
     let cells = arena.layout.cells_at..arena.layout.bits_at;
     let cell = cells
         .contains(&offset)

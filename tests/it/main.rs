@@ -15,8 +15,10 @@
 use std::process::ExitCode;
 
 mod arena;
+mod barrier_death;
 mod bounded;
 mod condition;
+mod condition_death;
 mod condition_processes;
 mod condition_waits;
 mod conditions;
@@ -59,6 +61,7 @@ mod runner_checks;
 mod rwlock;
 mod scribble;
 mod semaphore;
+mod semaphore_death;
 mod signals;
 mod sleepers;
 mod smoke;
@@ -66,7 +69,10 @@ mod spares;
 mod streams;
 mod surroundings;
 mod sync_death;
+mod sync_storm;
+mod sync_storm_verbs;
 mod sync_wakes;
+mod travel;
 mod value_death;
 mod ways;
 mod wordcount;
@@ -121,8 +127,13 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     smoke::tests,
     spares::tests,
     surroundings::tests,
+    barrier_death::tests,
+    condition_death::tests,
+    semaphore_death::tests,
     sync_death::tests,
+    sync_storm::tests,
     sync_wakes::tests,
+    travel::tests,
     value_death::tests,
     wordcount::tests,
 ];

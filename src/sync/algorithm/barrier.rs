@@ -171,6 +171,7 @@ impl BarrierWords {
                     return None;
                 }
                 K::sleep(&self.state, state.word(), slice);
+                self.look_for_the_dead::<K>(state);
                 continue;
             }
             let mut next = state;
@@ -227,6 +228,14 @@ impl BarrierWords {
                 continue;
             }
             K::sleep(&self.state, state.word(), slice);
+            self.look_for_the_dead::<K>(state);
+        }
+    }
+
+    /// After a sleep in which nothing has changed.
+    fn look_for_the_dead<K: Keeper>(&self, state: State) {
+        if self.state() == state {
+            K::look_for_the_dead(&self.state);
         }
     }
 
