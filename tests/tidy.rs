@@ -2,7 +2,7 @@
 //!
 //! A checker takes files and returns complaints, so that each is itself tested on bad input (module `can_fail`).
 
-use source::{File, files, package, read, relative};
+use source::{File, cases, files, package, read, relative};
 use std::collections::BTreeSet;
 
 #[path = "tidy/can_fail.rs"]
@@ -261,12 +261,7 @@ fn test_names(file: &File) -> Vec<String> {
         .unwrap_or_default();
     let functions = file.text.split("fn ").skip(1).map(first_name);
     let mut names: Vec<String> = functions.map(|name| format!("{module}::{name}")).collect();
-    let cases = file
-        .text
-        .split("case(")
-        .skip(1)
-        .filter_map(|rest| rest.split('"').nth(1));
-    names.extend(cases.map(str::to_owned));
+    names.extend(cases(&file.text));
     names
 }
 

@@ -1,104 +1,39 @@
 //! Bounded semaphores: permits that have owners, and never one too many.
 
 use crate::kit::{Numbers, RemoteNumbers, elsewhere, kind, start};
-use crate::runner::{Case, Gate, RemoteGate, case, scaled};
+use crate::runner::{Case, Gate, RemoteGate, both_homes, case, scaled};
 use crate::sleepers::{Bed, RemoteBed, sleeper, sleepers};
 use crate::ways::{each, fine, run_by, start_by};
-use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
+use multiproc::sync::{self, Home};
 use multiproc::{BoundedSemaphore, ErrorKind, arena};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-#[expect(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn tests() -> Vec<Case> {
-    vec![
-        case("bounded::verbs_across", verbs::<AcrossProcesses>),
-        case("bounded::verbs_within", verbs::<WithinProcess>),
-        case(
-            "bounded::one_release_too_many_across",
-            one_too_many::<AcrossProcesses>,
-        ),
-        case(
-            "bounded::one_release_too_many_within",
-            one_too_many::<WithinProcess>,
-        ),
-        case("bounded::limits_across", limits::<AcrossProcesses>),
-        case("bounded::limits_within", limits::<WithinProcess>),
-        case(
-            "bounded::all_or_nothing_across",
-            all_or_nothing::<AcrossProcesses>,
-        ),
-        case(
-            "bounded::all_or_nothing_within",
-            all_or_nothing::<WithinProcess>,
-        ),
-        case(
-            "bounded::many_permits_across",
-            many_permits::<AcrossProcesses>,
-        ),
-        case(
-            "bounded::many_permits_within",
-            many_permits::<WithinProcess>,
-        ),
-        case(
-            "bounded::dropped_while_held_across",
-            dropped::<AcrossProcesses>,
-        ),
-        case(
-            "bounded::dropped_while_held_within",
-            dropped::<WithinProcess>,
-        ),
-        case("bounded::unwinding_across", unwinding::<AcrossProcesses>),
-        case("bounded::unwinding_within", unwinding::<WithinProcess>),
-        case(
-            "bounded::three_phases_across",
-            three_phases::<AcrossProcesses>,
-        ),
-        case(
-            "bounded::three_phases_within",
-            three_phases::<WithinProcess>,
-        ),
-        case(
-            "bounded::ten_try_for_three_across",
-            ten_try::<AcrossProcesses>,
-        ),
-        case(
-            "bounded::ten_try_for_three_within",
-            ten_try::<WithinProcess>,
-        ),
-        case("bounded::timeouts_across", timeouts::<AcrossProcesses>),
-        case("bounded::timeouts_within", timeouts::<WithinProcess>),
-        case(
-            "bounded::guard_in_another_thread_across",
-            moved::<AcrossProcesses>,
-        ),
-        case(
-            "bounded::guard_in_another_thread_within",
-            moved::<WithinProcess>,
-        ),
-        case(
-            "bounded::no_more_than_permits_across",
-            never_too_many::<AcrossProcesses>,
-        ),
-        case(
-            "bounded::no_more_than_permits_within",
-            never_too_many::<WithinProcess>,
-        ),
-        case(
-            "bounded::releases_of_many_across",
-            releases_of_many::<AcrossProcesses>,
-        ),
-        case(
-            "bounded::releases_of_many_within",
-            releases_of_many::<WithinProcess>,
-        ),
+    let mut cases = both_homes! {
+        "bounded::verbs" => verbs,
+        "bounded::one_release_too_many" => one_too_many,
+        "bounded::limits" => limits,
+        "bounded::all_or_nothing" => all_or_nothing,
+        "bounded::many_permits" => many_permits,
+        "bounded::dropped_while_held" => dropped,
+        "bounded::unwinding" => unwinding,
+        "bounded::three_phases" => three_phases,
+        "bounded::ten_try_for_three" => ten_try,
+        "bounded::timeouts" => timeouts,
+        "bounded::guard_in_another_thread" => moved,
+        "bounded::no_more_than_permits" => never_too_many,
+        "bounded::releases_of_many" => releases_of_many,
+    };
+    cases.extend([
         case("bounded::of_another_process", of_another_process),
         case("bounded::of_a_process_that_has_ended", of_one_that_ended),
         case("bounded::processes_wait", processes_wait),
         case("bounded::processes_exclude", processes_exclude),
         case("bounded::fork_drops_a_copied_guard", fork_drops),
-    ]
+    ]);
+    cases
 }
 
 fn verbs<H: Home>() {

@@ -1,86 +1,27 @@
 //! Conditions: who waits, who is woken, and who owns the lock meanwhile.
 
 use crate::kit::{elsewhere, kind};
-use crate::runner::{Case, case};
+use crate::runner::{Case, both_homes};
 use crate::sleepers::{sleeper, sleepers};
-use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
+use multiproc::sync::{self, Home};
 use multiproc::{ErrorKind, TryAcquireError, arena};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
-#[expect(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn tests() -> Vec<Case> {
-    vec![
-        case("condition::verbs_across", verbs::<AcrossProcesses>),
-        case("condition::verbs_within", verbs::<WithinProcess>),
-        case(
-            "condition::without_the_lock_across",
-            without::<AcrossProcesses>,
-        ),
-        case(
-            "condition::without_the_lock_within",
-            without::<WithinProcess>,
-        ),
-        case("condition::shown_across", shown::<AcrossProcesses>),
-        case("condition::shown_within", shown::<WithinProcess>),
-        case(
-            "condition::over_a_lock_across",
-            over_a_lock::<AcrossProcesses>,
-        ),
-        case(
-            "condition::over_a_lock_within",
-            over_a_lock::<WithinProcess>,
-        ),
-        case(
-            "condition::over_a_recursive_lock_across",
-            over_an_rlock::<AcrossProcesses>,
-        ),
-        case(
-            "condition::over_a_recursive_lock_within",
-            over_an_rlock::<WithinProcess>,
-        ),
-        case(
-            "condition::all_levels_come_back_across",
-            all_levels::<AcrossProcesses>,
-        ),
-        case(
-            "condition::all_levels_come_back_within",
-            all_levels::<WithinProcess>,
-        ),
-        case(
-            "condition::lock_that_was_given_up_across",
-            given_up::<AcrossProcesses>,
-        ),
-        case(
-            "condition::lock_that_was_given_up_within",
-            given_up::<WithinProcess>,
-        ),
-        case(
-            "condition::predicate_that_panics_across",
-            panics::<AcrossProcesses>,
-        ),
-        case(
-            "condition::predicate_that_panics_within",
-            panics::<WithinProcess>,
-        ),
-        case(
-            "condition::notified_keeps_out_until_released_across",
-            keeps_out::<AcrossProcesses>,
-        ),
-        case(
-            "condition::notified_keeps_out_until_released_within",
-            keeps_out::<WithinProcess>,
-        ),
-        case(
-            "condition::dropped_while_held_across",
-            dropped::<AcrossProcesses>,
-        ),
-        case(
-            "condition::dropped_while_held_within",
-            dropped::<WithinProcess>,
-        ),
-    ]
+    both_homes! {
+        "condition::verbs" => verbs,
+        "condition::without_the_lock" => without,
+        "condition::shown" => shown,
+        "condition::over_a_lock" => over_a_lock,
+        "condition::over_a_recursive_lock" => over_an_rlock,
+        "condition::all_levels_come_back" => all_levels,
+        "condition::lock_that_was_given_up" => given_up,
+        "condition::predicate_that_panics" => panics,
+        "condition::notified_keeps_out_until_released" => keeps_out,
+        "condition::dropped_while_held" => dropped,
+    }
 }
 
 /// The conditions of each kind of lock.

@@ -1,86 +1,25 @@
 //! Waiting for conditions: how many are woken, who they are, and when.
 
 use crate::condition::{kinds, wait_once, when_waiting};
-use crate::runner::{Case, case, scaled};
+use crate::runner::{Case, both_homes, scaled};
 use crate::sleepers::{sleeper, sleepers};
 use multiproc::arena;
-use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
+use multiproc::sync::{self, Home};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-#[expect(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn tests() -> Vec<Case> {
-    vec![
-        case(
-            "condition_waits::exact_counts_across",
-            exact_counts::<AcrossProcesses>,
-        ),
-        case(
-            "condition_waits::exact_counts_within",
-            exact_counts::<WithinProcess>,
-        ),
-        case(
-            "condition_waits::first_come_across",
-            first_come::<AcrossProcesses>,
-        ),
-        case(
-            "condition_waits::first_come_within",
-            first_come::<WithinProcess>,
-        ),
-        case(
-            "condition_waits::notifications_are_not_stored_across",
-            not_stored::<AcrossProcesses>,
-        ),
-        case(
-            "condition_waits::notifications_are_not_stored_within",
-            not_stored::<WithinProcess>,
-        ),
-        case(
-            "condition_waits::who_was_late_is_not_counted_across",
-            late::<AcrossProcesses>,
-        ),
-        case(
-            "condition_waits::who_was_late_is_not_counted_within",
-            late::<WithinProcess>,
-        ),
-        case(
-            "condition_waits::forty_wait_across",
-            forty::<AcrossProcesses>,
-        ),
-        case("condition_waits::forty_wait_within", forty::<WithinProcess>),
-        case(
-            "condition_waits::timeouts_across",
-            timeouts::<AcrossProcesses>,
-        ),
-        case(
-            "condition_waits::timeouts_within",
-            timeouts::<WithinProcess>,
-        ),
-        case(
-            "condition_waits::predicates_across",
-            predicates::<AcrossProcesses>,
-        ),
-        case(
-            "condition_waits::predicates_within",
-            predicates::<WithinProcess>,
-        ),
-        case(
-            "condition_waits::total_time_of_a_predicate_across",
-            total_time::<AcrossProcesses>,
-        ),
-        case(
-            "condition_waits::total_time_of_a_predicate_within",
-            total_time::<WithinProcess>,
-        ),
-        case(
-            "condition_waits::notified_or_late_never_both_across",
-            never_both::<AcrossProcesses>,
-        ),
-        case(
-            "condition_waits::notified_or_late_never_both_within",
-            never_both::<WithinProcess>,
-        ),
-    ]
+    both_homes! {
+        "condition_waits::exact_counts" => exact_counts,
+        "condition_waits::first_come" => first_come,
+        "condition_waits::notifications_are_not_stored" => not_stored,
+        "condition_waits::who_was_late_is_not_counted" => late,
+        "condition_waits::forty_wait" => forty,
+        "condition_waits::timeouts" => timeouts,
+        "condition_waits::predicates" => predicates,
+        "condition_waits::total_time_of_a_predicate" => total_time,
+        "condition_waits::notified_or_late_never_both" => never_both,
+    }
 }
 
 /// So many as were asked for wake up, and not one more.

@@ -1,38 +1,29 @@
 //! Events: a flag that many wait for.
 
 use crate::kit::start;
-use crate::runner::{Case, Gate, RemoteGate, case, scaled};
+use crate::runner::{Case, Gate, RemoteGate, both_homes, case, scaled};
 use crate::sleepers::{Bed, RemoteBed, sleeper, sleepers};
 use crate::ways::{each, run_by};
-use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
+use multiproc::sync::{self, Home};
 use multiproc::{Event, arena};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 pub(crate) fn tests() -> Vec<Case> {
-    vec![
-        case("event::verbs_across", verbs::<AcrossProcesses>),
-        case("event::verbs_within", verbs::<WithinProcess>),
-        case("event::wakes_all_across", wakes_all::<AcrossProcesses>),
-        case("event::wakes_all_within", wakes_all::<WithinProcess>),
-        case("event::timeouts_across", timeouts::<AcrossProcesses>),
-        case("event::timeouts_within", timeouts::<WithinProcess>),
-        case(
-            "event::set_and_cleared_at_once_across",
-            at_once::<AcrossProcesses>,
-        ),
-        case(
-            "event::set_and_cleared_at_once_within",
-            at_once::<WithinProcess>,
-        ),
-        case("event::times_add_up_across", add_up::<AcrossProcesses>),
-        case("event::times_add_up_within", add_up::<WithinProcess>),
-        case("event::to_and_fro_across", to_and_fro::<AcrossProcesses>),
-        case("event::to_and_fro_within", to_and_fro::<WithinProcess>),
+    let mut cases = both_homes! {
+        "event::verbs" => verbs,
+        "event::wakes_all" => wakes_all,
+        "event::timeouts" => timeouts,
+        "event::set_and_cleared_at_once" => at_once,
+        "event::times_add_up" => add_up,
+        "event::to_and_fro" => to_and_fro,
+    };
+    cases.extend([
         case("event::set_by_a_child", set_by_a_child),
         case("event::children_wait", children_wait),
         case("event::set_in_a_signal_handler", in_a_handler),
-    ]
+    ]);
+    cases
 }
 
 fn verbs<H: Home>() {

@@ -1,84 +1,31 @@
 //! Locks as Python's users know them: who waits, who may release, what is shown.
 
 use crate::kit::{kind, start};
-use crate::runner::{Case, Gate, RemoteGate, case};
+use crate::runner::{Case, Gate, RemoteGate, both_homes, case};
 use crate::sleepers::{Bed, RemoteBed, sleeper, sleepers};
 use crate::ways::{each, run_by};
-use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
+use multiproc::sync::{self, Home};
 use multiproc::{ErrorKind, Lock, RLock, TryAcquireError, arena};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-#[expect(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn tests() -> Vec<Case> {
-    vec![
-        case("lock_rules::shown_across", shown::<AcrossProcesses>),
-        case("lock_rules::shown_within", shown::<WithinProcess>),
-        case("lock_rules::holder_across", holder::<AcrossProcesses>),
-        case("lock_rules::holder_within", holder::<WithinProcess>),
-        case(
-            "lock_rules::dropped_while_held_across",
-            dropped::<AcrossProcesses>,
-        ),
-        case(
-            "lock_rules::dropped_while_held_within",
-            dropped::<WithinProcess>,
-        ),
-        case("lock_rules::many_wait_across", many_wait::<AcrossProcesses>),
-        case("lock_rules::many_wait_within", many_wait::<WithinProcess>),
-        case(
-            "lock_rules::tried_by_another_across",
-            tried::<AcrossProcesses>,
-        ),
-        case(
-            "lock_rules::tried_by_another_within",
-            tried::<WithinProcess>,
-        ),
-        case("lock_rules::unwinding_across", unwinding::<AcrossProcesses>),
-        case("lock_rules::unwinding_within", unwinding::<WithinProcess>),
-        case(
-            "lock_rules::threads_come_and_go_across",
-            come_and_go::<AcrossProcesses>,
-        ),
-        case(
-            "lock_rules::threads_come_and_go_within",
-            come_and_go::<WithinProcess>,
-        ),
-        case("lock_rules::not_twice_across", not_twice::<AcrossProcesses>),
-        case("lock_rules::not_twice_within", not_twice::<WithinProcess>),
-        case(
-            "lock_rules::second_waits_across",
-            second_waits::<AcrossProcesses>,
-        ),
-        case(
-            "lock_rules::second_waits_within",
-            second_waits::<WithinProcess>,
-        ),
-        case(
-            "lock_rules::usable_after_a_timeout_across",
-            after_timeout::<AcrossProcesses>,
-        ),
-        case(
-            "lock_rules::usable_after_a_timeout_within",
-            after_timeout::<WithinProcess>,
-        ),
-        case(
-            "lock_rules::released_by_another_across",
-            by_another::<AcrossProcesses>,
-        ),
-        case(
-            "lock_rules::released_by_another_within",
-            by_another::<WithinProcess>,
-        ),
-        case(
-            "lock_rules::released_wrongly_across",
-            wrongly::<AcrossProcesses>,
-        ),
-        case(
-            "lock_rules::released_wrongly_within",
-            wrongly::<WithinProcess>,
-        ),
+    let mut cases = both_homes! {
+        "lock_rules::shown" => shown,
+        "lock_rules::holder" => holder,
+        "lock_rules::dropped_while_held" => dropped,
+        "lock_rules::many_wait" => many_wait,
+        "lock_rules::tried_by_another" => tried,
+        "lock_rules::unwinding" => unwinding,
+        "lock_rules::threads_come_and_go" => come_and_go,
+        "lock_rules::not_twice" => not_twice,
+        "lock_rules::second_waits" => second_waits,
+        "lock_rules::usable_after_a_timeout" => after_timeout,
+        "lock_rules::released_by_another" => by_another,
+        "lock_rules::released_wrongly" => wrongly,
+    };
+    cases.extend([
         case(
             "lock_rules::released_by_another_process",
             by_another_process,
@@ -86,7 +33,8 @@ pub(crate) fn tests() -> Vec<Case> {
         case("lock_rules::guard_of_another_process", guard_of_another),
         case("lock_rules::held_by_another_process", held_by_another),
         case("lock_rules::fork_gives_up_copied_guards", fork_gives_up),
-    ]
+    ]);
+    cases
 }
 
 #[track_caller]

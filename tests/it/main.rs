@@ -16,6 +16,8 @@ use std::process::ExitCode;
 
 mod arena;
 mod barrier_death;
+mod barrier;
+mod barrier_processes;
 mod bounded;
 mod condition;
 mod condition_death;
@@ -82,6 +84,8 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     runner_checks::specimens,
     runner_checks::tests,
     arena::tests,
+    barrier::tests,
+    barrier_processes::tests,
     bounded::tests,
     condition::tests,
     condition_processes::tests,

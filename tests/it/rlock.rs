@@ -1,89 +1,41 @@
 //! Recursive locks: levels, and who may let go of them.
 
 use crate::kit::{Numbers, RemoteNumbers, elsewhere, kind, start};
-use crate::runner::{Case, Gate, RemoteGate, case, scaled};
+use crate::runner::{Case, Gate, RemoteGate, both_homes, case, scaled};
 use crate::sleepers::{sleeper, sleepers};
 use crate::ways::{each, fine, run_by, start_by};
-use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
+use multiproc::sync::{self, Home};
 use multiproc::{ErrorKind, RLock, TryAcquireError, arena};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-#[expect(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn tests() -> Vec<Case> {
-    vec![
-        case("rlock::verbs_across", verbs::<AcrossProcesses>),
-        case("rlock::verbs_within", verbs::<WithinProcess>),
-        case(
-            "rlock::three_levels_across",
-            three_levels::<AcrossProcesses>,
-        ),
-        case("rlock::three_levels_within", three_levels::<WithinProcess>),
-        case(
-            "rlock::guards_in_any_order_across",
-            any_order::<AcrossProcesses>,
-        ),
-        case(
-            "rlock::guards_in_any_order_within",
-            any_order::<WithinProcess>,
-        ),
-        case(
-            "rlock::again_by_every_verb_across",
-            by_every_verb::<AcrossProcesses>,
-        ),
-        case(
-            "rlock::again_by_every_verb_within",
-            by_every_verb::<WithinProcess>,
-        ),
-        case("rlock::released_wrongly_across", wrongly::<AcrossProcesses>),
-        case("rlock::released_wrongly_within", wrongly::<WithinProcess>),
-        case(
-            "rlock::of_another_thread_across",
-            another_thread::<AcrossProcesses>,
-        ),
-        case(
-            "rlock::of_another_thread_within",
-            another_thread::<WithinProcess>,
-        ),
-        case(
-            "rlock::guards_and_given_up_levels_across",
-            mixed::<AcrossProcesses>,
-        ),
-        case(
-            "rlock::guards_and_given_up_levels_within",
-            mixed::<WithinProcess>,
-        ),
-        case("rlock::shown_across", shown::<AcrossProcesses>),
-        case("rlock::shown_within", shown::<WithinProcess>),
-        case("rlock::unwinding_across", unwinding::<AcrossProcesses>),
-        case("rlock::unwinding_within", unwinding::<WithinProcess>),
-        case(
-            "rlock::dropped_while_held_across",
-            dropped::<AcrossProcesses>,
-        ),
-        case("rlock::dropped_while_held_within", dropped::<WithinProcess>),
-        case("rlock::many_wait_across", many_wait::<AcrossProcesses>),
-        case("rlock::many_wait_within", many_wait::<WithinProcess>),
-        case("rlock::timeouts_across", timeouts::<AcrossProcesses>),
-        case("rlock::timeouts_within", timeouts::<WithinProcess>),
-        case("rlock::threads_exclude_across", threads::<AcrossProcesses>),
-        case("rlock::threads_exclude_within", threads::<WithinProcess>),
-        case(
-            "rlock::thousands_of_levels_across",
-            thousands::<AcrossProcesses>,
-        ),
-        case(
-            "rlock::thousands_of_levels_within",
-            thousands::<WithinProcess>,
-        ),
+    let mut cases = both_homes! {
+        "rlock::verbs" => verbs,
+        "rlock::three_levels" => three_levels,
+        "rlock::guards_in_any_order" => any_order,
+        "rlock::again_by_every_verb" => by_every_verb,
+        "rlock::released_wrongly" => wrongly,
+        "rlock::of_another_thread" => another_thread,
+        "rlock::guards_and_given_up_levels" => mixed,
+        "rlock::shown" => shown,
+        "rlock::unwinding" => unwinding,
+        "rlock::dropped_while_held" => dropped,
+        "rlock::many_wait" => many_wait,
+        "rlock::timeouts" => timeouts,
+        "rlock::threads_exclude" => threads,
+        "rlock::thousands_of_levels" => thousands,
+    };
+    cases.extend([
         case("rlock::of_another_process", another_process),
         case("rlock::processes_exclude", processes),
         case(
             "rlock::fork_does_not_own_what_its_parent_owns",
             fork_owns_nothing,
         ),
-    ]
+    ]);
+    cases
 }
 
 #[track_caller]

@@ -77,6 +77,23 @@ pub(crate) const fn case(name: &'static str, body: fn()) -> Case {
     }
 }
 
+/// Tests of one body that is generic over the home: `"module::what" => body` is `module::what_across` and `module::what_within`.
+macro_rules! both_homes {
+    ($($name:literal => $body:ident,)*) => {
+        vec![$(
+            $crate::runner::case(
+                concat!($name, "_across"),
+                $body::<multiproc::sync::AcrossProcesses>,
+            ),
+            $crate::runner::case(
+                concat!($name, "_within"),
+                $body::<multiproc::sync::WithinProcess>,
+            ),
+        )*]
+    };
+}
+pub(crate) use both_homes;
+
 /// A helper program: never listed as a test, started by one with [`program_command`].
 pub(crate) const fn program(name: &'static str, body: fn()) -> Case {
     Case {

@@ -1,58 +1,33 @@
 //! Read-write locks: many readers or one writer.
 
 use crate::kit::{Numbers, RemoteNumbers, elsewhere, start};
-use crate::runner::{Case, Gate, RemoteGate, case, scaled};
+use crate::runner::{Case, Gate, RemoteGate, both_homes, case, scaled};
 use crate::sleepers::{Bed, RemoteBed, sleeper, sleepers};
 use crate::ways::{each, fine, run_by, start_by};
-use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
+use multiproc::sync::{self, Home};
 use multiproc::{Error, ErrorKind, RwLock, TryAcquireError, arena};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-#[expect(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn tests() -> Vec<Case> {
-    vec![
-        case("rwlock::verbs_across", verbs::<AcrossProcesses>),
-        case("rwlock::verbs_within", verbs::<WithinProcess>),
-        case("rwlock::shown_across", shown::<AcrossProcesses>),
-        case("rwlock::shown_within", shown::<WithinProcess>),
-        case(
-            "rwlock::writers_go_first_across",
-            writers_first::<AcrossProcesses>,
-        ),
-        case(
-            "rwlock::writers_go_first_within",
-            writers_first::<WithinProcess>,
-        ),
-        case("rwlock::late_writer_across", late_writer::<AcrossProcesses>),
-        case("rwlock::late_writer_within", late_writer::<WithinProcess>),
-        case("rwlock::timeouts_across", timeouts::<AcrossProcesses>),
-        case("rwlock::timeouts_within", timeouts::<WithinProcess>),
-        case(
-            "rwlock::many_readers_wait_across",
-            many_wait::<AcrossProcesses>,
-        ),
-        case(
-            "rwlock::many_readers_wait_within",
-            many_wait::<WithinProcess>,
-        ),
-        case("rwlock::unwinding_across", unwinding::<AcrossProcesses>),
-        case("rwlock::unwinding_within", unwinding::<WithinProcess>),
-        case(
-            "rwlock::dropped_while_held_across",
-            dropped::<AcrossProcesses>,
-        ),
-        case(
-            "rwlock::dropped_while_held_within",
-            dropped::<WithinProcess>,
-        ),
-        case("rwlock::threads_exclude_across", threads::<AcrossProcesses>),
-        case("rwlock::threads_exclude_within", threads::<WithinProcess>),
+    let mut cases = both_homes! {
+        "rwlock::verbs" => verbs,
+        "rwlock::shown" => shown,
+        "rwlock::writers_go_first" => writers_first,
+        "rwlock::late_writer" => late_writer,
+        "rwlock::timeouts" => timeouts,
+        "rwlock::many_readers_wait" => many_wait,
+        "rwlock::unwinding" => unwinding,
+        "rwlock::dropped_while_held" => dropped,
+        "rwlock::threads_exclude" => threads,
+    };
+    cases.extend([
         case("rwlock::of_another_process", another_process),
         case("rwlock::processes_exclude", processes),
         case("rwlock::readers_of_many_processes", many_processes),
         case("rwlock::fork_drops_copied_guards", fork_drops),
-    ]
+    ]);
+    cases
 }
 
 #[track_caller]

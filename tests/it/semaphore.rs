@@ -1,104 +1,39 @@
 //! Semaphores: permits that anybody takes and anybody gives.
 
 use crate::kit::{Numbers, RemoteNumbers, kind, start};
-use crate::runner::{Case, Gate, RemoteGate, case, scaled};
+use crate::runner::{Case, Gate, RemoteGate, both_homes, case, scaled};
 use crate::sleepers::{Bed, RemoteBed, sleeper, sleepers};
 use crate::ways::{each, run_by};
-use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
+use multiproc::sync::{self, Home};
 use multiproc::{ErrorKind, Semaphore, arena};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-#[expect(clippy::too_many_lines, reason = "a list")]
 pub(crate) fn tests() -> Vec<Case> {
-    vec![
-        case("semaphore::verbs_across", verbs::<AcrossProcesses>),
-        case("semaphore::verbs_within", verbs::<WithinProcess>),
-        case(
-            "semaphore::up_and_down_across",
-            up_and_down::<AcrossProcesses>,
-        ),
-        case(
-            "semaphore::up_and_down_within",
-            up_and_down::<WithinProcess>,
-        ),
-        case("semaphore::limits_across", limits::<AcrossProcesses>),
-        case("semaphore::limits_within", limits::<WithinProcess>),
-        case(
-            "semaphore::dropped_while_held_across",
-            dropped::<AcrossProcesses>,
-        ),
-        case(
-            "semaphore::dropped_while_held_within",
-            dropped::<WithinProcess>,
-        ),
-        case("semaphore::unwinding_across", unwinding::<AcrossProcesses>),
-        case("semaphore::unwinding_within", unwinding::<WithinProcess>),
-        case(
-            "semaphore::three_phases_across",
-            three_phases::<AcrossProcesses>,
-        ),
-        case(
-            "semaphore::three_phases_within",
-            three_phases::<WithinProcess>,
-        ),
-        case(
-            "semaphore::ten_try_for_three_across",
-            ten_try::<AcrossProcesses>,
-        ),
-        case(
-            "semaphore::ten_try_for_three_within",
-            ten_try::<WithinProcess>,
-        ),
-        case("semaphore::timeouts_across", timeouts::<AcrossProcesses>),
-        case("semaphore::timeouts_within", timeouts::<WithinProcess>),
-        case(
-            "semaphore::default_value_across",
-            one_permit::<AcrossProcesses>,
-        ),
-        case(
-            "semaphore::default_value_within",
-            one_permit::<WithinProcess>,
-        ),
-        case(
-            "semaphore::many_released_at_once_across",
-            many_at_once::<AcrossProcesses>,
-        ),
-        case(
-            "semaphore::many_released_at_once_within",
-            many_at_once::<WithinProcess>,
-        ),
-        case(
-            "semaphore::guard_in_another_thread_across",
-            moved::<AcrossProcesses>,
-        ),
-        case(
-            "semaphore::guard_in_another_thread_within",
-            moved::<WithinProcess>,
-        ),
-        case(
-            "semaphore::no_more_than_permits_across",
-            never_too_many::<AcrossProcesses>,
-        ),
-        case(
-            "semaphore::no_more_than_permits_within",
-            never_too_many::<WithinProcess>,
-        ),
-        case(
-            "semaphore::signals_to_and_fro_across",
-            to_and_fro::<AcrossProcesses>,
-        ),
-        case(
-            "semaphore::signals_to_and_fro_within",
-            to_and_fro::<WithinProcess>,
-        ),
+    let mut cases = both_homes! {
+        "semaphore::verbs" => verbs,
+        "semaphore::up_and_down" => up_and_down,
+        "semaphore::limits" => limits,
+        "semaphore::dropped_while_held" => dropped,
+        "semaphore::unwinding" => unwinding,
+        "semaphore::three_phases" => three_phases,
+        "semaphore::ten_try_for_three" => ten_try,
+        "semaphore::timeouts" => timeouts,
+        "semaphore::default_value" => one_permit,
+        "semaphore::many_released_at_once" => many_at_once,
+        "semaphore::guard_in_another_thread" => moved,
+        "semaphore::no_more_than_permits" => never_too_many,
+        "semaphore::signals_to_and_fro" => to_and_fro,
+    };
+    cases.extend([
         case("semaphore::of_another_process", of_another_process),
         case("semaphore::processes_wait", processes_wait),
         case("semaphore::as_a_lock_of_processes", as_a_lock),
         case("semaphore::bounded_buffer", bounded_buffer),
         case("semaphore::fork_drops_a_copied_guard", fork_drops),
-    ]
+    ]);
+    cases
 }
 
 fn verbs<H: Home>() {

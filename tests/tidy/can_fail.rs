@@ -174,6 +174,10 @@ fn cases_of_python_without_a_test() {
             "tests/it/life.rs",
             "case(\"life::close\", close), fn helps() {}",
         ),
+        File::new(
+            "tests/it/rlock.rs",
+            "both_homes! { \"rlock::verbs\" => verbs, }",
+        ),
         File::new("tests/harness.rs", "#[test]\nfn starts() {}\nfn helps() {}"),
     ];
     let expected: [(&str, &[&str]); 2] = [("a", &["one", "two"]), ("b", &["one"])];
@@ -181,7 +185,7 @@ fn cases_of_python_without_a_test() {
         let table = File::new("tests/python_cases.tsv", text);
         python_cases(&expected, &table, &tests)
     };
-    let good = "# comment\n\na\tone\tlife::close harness::starts\nb\tone\tlife::close\n\
+    let good = "# comment\n\na\tone\tlife::close harness::starts rlock::verbs_within\nb\tone\tlife::close\n\
         a\ttwo\t- a reason that is long enough\n";
     assert_eq!(check(good), [""; 0]);
     let bad = |from: &str, to: &str| check(&good.replace(from, to)).len();

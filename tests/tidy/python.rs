@@ -3,7 +3,7 @@
 //! `tests/python_cases.tsv` has a line for each, three columns with tabs between: where it stands, what it is called, and
 //! either the names of our tests with blanks between, or `-`, a blank and the reason.
 
-use crate::source::File;
+use crate::source::{File, cases};
 use std::collections::BTreeSet;
 
 /// What must have a line: the section, by CPython's classes or by the kind of pain, and its cases.
@@ -129,10 +129,9 @@ pub(crate) fn python_cases(
 fn real_tests(file: &File) -> Vec<String> {
     let module = file.path.rsplit('/').next().unwrap_or_default();
     let module = module.strip_suffix(".rs").unwrap_or(module);
-    let cases = file.text.split("case(").skip(1);
-    let cases = cases.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+    let cases = cases(&file.text).into_iter();
     let marked = file.text.split("#[test]").skip(1);
     let marked = marked.filter_map(|rest| rest.split("fn ").nth(1)?.split('(').next());
     let marked = marked.map(|name| format!("{module}::{name}"));
-    cases.map(str::to_owned).chain(marked).collect()
+    cases.chain(marked).collect()
 }

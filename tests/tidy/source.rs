@@ -152,3 +152,17 @@ fn without_tests(code: &str) -> String {
     let blank: String = item.chars().filter(|c| *c == '\n').collect();
     format!("{before}{blank}{}", without_tests(after))
 }
+
+/// The names in the tables of cases: those of `case(...)`, and for each of `both_homes!` two.
+pub(crate) fn cases(text: &str) -> Vec<String> {
+    let single = text.split("case(").skip(1);
+    let single = single.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+    let mut names: Vec<String> = single.map(str::to_owned).collect();
+    for table in text.split("both_homes! {").skip(1) {
+        let table = table.split('}').next().unwrap_or_default();
+        for name in table.split('"').skip(1).step_by(2) {
+            names.extend([format!("{name}_across"), format!("{name}_within")]);
+        }
+    }
+    names
+}
