@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 mod arena;
 mod barrier_death;
+mod array;
 mod barrier;
 mod barrier_processes;
 mod bounded;
@@ -56,6 +57,7 @@ mod process;
 mod queue;
 mod queue_death;
 mod queue_handles;
+mod raw;
 mod relatives;
 mod rlock;
 mod runner;
@@ -75,7 +77,9 @@ mod sync_storm;
 mod sync_storm_verbs;
 mod sync_wakes;
 mod travel;
+mod value;
 mod value_death;
+mod value_types;
 mod ways;
 mod wordcount;
 
@@ -84,6 +88,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     runner_checks::specimens,
     runner_checks::tests,
     arena::tests,
+    array::tests,
     barrier::tests,
     barrier_processes::tests,
     bounded::tests,
@@ -113,6 +118,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     queue::tests,
     queue_death::tests,
     queue_handles::tests,
+    raw::tests,
     rlock::tests,
     rwlock::tests,
     scribble::tests,
@@ -138,7 +144,9 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     sync_storm::tests,
     sync_wakes::tests,
     travel::tests,
+    value::tests,
     value_death::tests,
+    value_types::tests,
     wordcount::tests,
 ];
 
