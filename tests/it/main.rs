@@ -70,6 +70,7 @@ mod signals;
 mod sleepers;
 mod smoke;
 mod spares;
+mod stale;
 mod streams;
 mod surroundings;
 mod sync_death;
@@ -133,6 +134,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     misuse::tests,
     outcomes::tests,
     relatives::tests,
+    stale::tests,
     streams::tests,
     smoke::tests,
     spares::tests,
