@@ -1,7 +1,7 @@
 //! Barriers: parties that go on together, round after round.
 
 use crate::kit::{elsewhere, kind};
-use crate::runner::{Case, both_homes, scaled};
+use crate::runner::{Case, both_homes, case, scaled};
 use crate::sleepers::{sleeper, sleepers};
 use multiproc::sync::{self, AcrossProcesses, Home, WithinProcess};
 use multiproc::{ErrorKind, arena};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 pub(crate) fn tests() -> Vec<Case> {
-    both_homes! {
+    let mut cases = both_homes! {
         "barrier::new_ones" => new_ones,
         "barrier::lockstep" => lockstep,
         "barrier::indices" => indices,
@@ -26,7 +26,9 @@ pub(crate) fn tests() -> Vec<Case> {
         "barrier::more_threads_than_parties" => more_threads,
         "barrier::broken_again_and_again" => again_and_again,
         "barrier::dropped" => dropped,
-    }
+    };
+    cases.extend([case("barrier::action_that_aborts", action_aborts)]);
+    cases
 }
 
 /// Both homes have actions, but not of the same kind.
@@ -190,6 +192,31 @@ fn action_panics<H: Acts>() {
     barrier.reset().unwrap();
     works(&barrier);
     assert_eq!(ACTED.load(SeqCst), 3);
+}
+
+/// Then nobody is let go, not even the one on which it ran; the next round asks the action again.
+fn action_aborts() {
+    type Barrier = multiproc::threading::Barrier;
+    let place = std::sync::Arc::new(std::sync::OnceLock::<Barrier>::new());
+    let itself = std::sync::Arc::downgrade(&place);
+    let action = move || {
+        if ACTED.fetch_add(1, SeqCst) == 0 {
+            itself.upgrade().unwrap().get().unwrap().abort().unwrap();
+        }
+    };
+    let barrier = Barrier::builder(3).action(action).build().unwrap();
+    place.set(barrier.clone()).unwrap();
+    std::thread::scope(|scope| {
+        let waiters = sleepers(scope, 2, || kind(barrier.wait()));
+        assert_eq!(kind(barrier.wait()), ErrorKind::BrokenBarrier);
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap(), ErrorKind::BrokenBarrier);
+        }
+    });
+    is_broken(&barrier);
+    barrier.reset().unwrap();
+    works(&barrier);
+    assert_eq!(ACTED.load(SeqCst), 2);
 }
 
 fn abort<H: Home>() {

@@ -137,7 +137,7 @@ pub(crate) fn when_waiting<H: Home>(
 ) -> sync::ConditionGuard<'_, H> {
     loop {
         let guard = condition.acquire().unwrap();
-        if format!("{condition:?}").contains(&format!("waiting: {count}")) {
+        if format!("{condition:?}").contains(&format!("waiting: {count},")) {
             return guard;
         }
         drop(guard);

@@ -24,6 +24,7 @@ pub(crate) fn tests() -> Vec<Case> {
         "lock_rules::usable_after_a_timeout" => after_timeout,
         "lock_rules::released_by_another" => by_another,
         "lock_rules::released_wrongly" => wrongly,
+        "lock_rules::absurd_times" => absurd_times,
     };
     cases.extend([
         case(
@@ -239,6 +240,45 @@ fn wrongly<H: Home>() {
     assert_eq!(kind(lock.release()), ErrorKind::Misuse);
     assert!(!lock.locked());
     drop(lock.try_acquire().unwrap());
+}
+
+/// Beyond the range of every clock, and around it, is for ever; nothing is at once.
+fn absurd_times<H: Home>() {
+    let beyond = [
+        u64::MAX,
+        u64::MAX / 2,
+        i64::MAX.cast_unsigned(),
+        1 << 62,
+        1 << 40,
+    ];
+    let times = beyond.map(|seconds| Duration::new(seconds, 999_999_999));
+    let (lock, semaphore) = (
+        sync::Lock::<H>::new().unwrap(),
+        sync::Semaphore::<H>::new(0).unwrap(),
+    );
+    let (event, shared) = (
+        sync::Event::<H>::new().unwrap(),
+        sync::RwLock::<H>::new().unwrap(),
+    );
+    std::thread::scope(|scope| {
+        let (held, writes) = (lock.acquire().unwrap(), shared.write().unwrap());
+        let waiters = times.map(|time| {
+            let (lock, semaphore, event, shared) = (&lock, &semaphore, &event, &shared);
+            sleeper(scope, move || {
+                assert!(event.wait_timeout(time).unwrap());
+                drop(lock.acquire_timeout(time).unwrap());
+                semaphore.acquire_timeout(time).unwrap().forget();
+                drop(shared.read_timeout(time).unwrap());
+                drop(shared.write_timeout(time).unwrap());
+            })
+        });
+        event.set().unwrap();
+        drop(held);
+        semaphore.release_many(5).unwrap();
+        drop(writes);
+        waiters.into_iter().for_each(|it| it.join().unwrap());
+    });
+    assert_eq!(semaphore.value(), 0);
 }
 
 fn by_another_process() {

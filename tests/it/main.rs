@@ -25,6 +25,7 @@ mod condition_death;
 mod condition_processes;
 mod condition_waits;
 mod conditions;
+mod copied;
 mod ends;
 mod event;
 mod examples;
@@ -97,6 +98,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     condition_processes::tests,
     condition_waits::tests,
     conditions::tests,
+    copied::tests,
     ends::tests,
     event::tests,
     examples::tests,

@@ -291,7 +291,7 @@ fn ordered() {
     let body = |flag: RawValue<u32>, data: RawArray<u64>, rounds: u32| {
         for round in 1..=rounds {
             while flag.load().unwrap() != 2 * round - 1 {
-                std::hint::spin_loop();
+                std::thread::yield_now();
             }
             assert_eq!(data.to_vec().unwrap(), vec![u64::from(round); 100]);
             flag.store(2 * round).unwrap();
