@@ -59,6 +59,12 @@ const ALONE: &[Entry] = &[
     ("RwLock_write", || alone(across::write())),
     ("threading_RwLock_write", || alone(within::write())),
     ("parking_lot_write", || alone(parking_lot_write())),
+    ("Event_set_and_clear", || alone(across::set_and_clear())),
+    ("threading_Event_set_and_clear", || {
+        alone(within::set_and_clear())
+    }),
+    ("Condition_notify", || alone(across::notify())),
+    ("threading_Condition_notify", || alone(within::notify())),
     ("Value_update", || alone(value_update())),
     ("pthread_robust_and_a_number", || alone(robust_number())),
     ("RawValue_fetch_add", || alone(raw_fetch_add())),

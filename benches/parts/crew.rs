@@ -5,7 +5,7 @@
 use super::clock::now;
 use super::cpus::{only, two};
 use super::posix::{PosixSemaphore, shared};
-use multiproc::{Lock, Process};
+use multiproc::{Lock, Process, ProcessBuilder};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,23 +33,11 @@ pub(crate) enum Place {
 impl Place {
     /// For a process of its own, or a thread.
     fn take(self, member: usize) {
-        match self {
-            Place::Apart => {
-                count_cpus();
-                pin(member % 2);
-            }
-            Place::Anywhere => count_cpus(),
-            Place::OneCpu => {
-                pin(0);
-                count_cpus();
-            }
+        count_cpus();
+        if let Place::Apart = self {
+            only(&two()[member % 2..=member % 2]);
         }
     }
-}
-
-/// Keeps this thread on one CPU for good.
-fn pin(which: usize) {
-    only(&two()[which..=which]);
 }
 
 /// Lets this process find out how many CPUs it has, which it asks once, when it first waits. A thread that is pinned to
@@ -99,9 +87,13 @@ pub(crate) struct Crew {
 impl Crew {
     pub(crate) fn processes(size: usize, place: Place, work: impl Work) -> Crew {
         let member = |run: Box<dyn FnOnce() + Send>| {
-            let mut process = Process::fork(run);
-            process.start().expect("a process starts");
-            process
+            let builder = ProcessBuilder::fork(run);
+            let builder = match place {
+                // By the crate itself, which spins where it believes that there is another CPU.
+                Place::OneCpu => builder.cpu_affinity([two()[0]]),
+                _ => builder,
+            };
+            builder.start().expect("a process starts")
         };
         Crew::of(size, place, work, member, Members::Processes)
     }

@@ -72,6 +72,26 @@ macro_rules! home {
                 }
             }
 
+            /// Nobody waits for it.
+            pub(crate) fn set_and_clear() -> impl Step {
+                let event = home::Event::new().expect("an event");
+                move |number: &AtomicU64| {
+                    event.set().expect("not stale");
+                    event.clear().expect("not stale");
+                    bump(number);
+                }
+            }
+
+            /// Nobody waits for it.
+            pub(crate) fn notify() -> impl Step {
+                let condition = home::Condition::new().expect("a condition");
+                move |number: &AtomicU64| {
+                    let _guard = condition.acquire().expect("nobody died with it");
+                    bump(number);
+                    condition.notify(1).expect("the lock is ours");
+                }
+            }
+
             // ---- hand-overs between two: member 0 begins, and a round is over when it is its turn again
 
             pub(crate) fn event() -> impl Work {

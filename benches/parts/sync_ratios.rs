@@ -32,6 +32,7 @@ pub(crate) fn all() {
         RECURSIVE_LOCKS,
         SEMAPHORES,
         READ_WRITE_LOCKS,
+        NOBODY_WAITS,
         ROUND_TRIPS,
         ON_ONE_CPU,
         VALUES,
@@ -227,6 +228,34 @@ const READ_WRITE_LOCKS: &[Line] = &[
         TOGETHER,
         || by_two(across::write()),
         || by_two_threads(parking_lot_write()),
+    ),
+];
+
+/// What a signal costs where nobody waits for one.
+const NOBODY_WAITS: &[Line] = &[
+    (
+        "sync Event set and clear, nobody waits : sem_t",
+        ALONE,
+        || alone(across::set_and_clear()),
+        || alone(sem_t()),
+    ),
+    (
+        "sync threading::Event set and clear, nobody waits : sem_t",
+        ALONE,
+        || alone(within::set_and_clear()),
+        || alone(sem_t()),
+    ),
+    (
+        "sync Condition notify, nobody waits : pthread robust",
+        ALONE,
+        || alone(across::notify()),
+        || alone(robust()),
+    ),
+    (
+        "sync threading::Condition notify, nobody waits : pthread robust",
+        ALONE,
+        || alone(within::notify()),
+        || alone(robust()),
     ),
 ];
 

@@ -15,9 +15,9 @@
 use std::process::ExitCode;
 
 mod arena;
-mod barrier_death;
 mod array;
 mod barrier;
+mod barrier_death;
 mod barrier_processes;
 mod bounded;
 mod condition;
