@@ -370,7 +370,7 @@ impl Arena {
 
 /// The whole pages inside a range.
 fn pages_of(offset: u64, length: u64) -> (u64, u64) {
-    let page = memory::PAGE as u64;
+    let page = memory::page_size() as u64;
     (
         offset.next_multiple_of(page),
         (offset + length) & !(page - 1),

@@ -159,6 +159,11 @@ impl Handle {
         Ok(())
     }
 
+    /// Number and generation in one word that is never 0: which object this is, for others that note it.
+    pub(crate) fn name(&self) -> u64 {
+        u64::from(self.object.generation) << 32 | u64::from(self.object.number + 1)
+    }
+
     /// The number of the object, for owners of blocks.
     pub(crate) fn number(&self) -> u32 {
         self.object.number

@@ -105,6 +105,9 @@ pub(crate) struct Slot {
     pub(crate) parent: AtomicU64,
     /// Offsets of the words that its threads sleep on, 0 for none.
     pub(crate) waits: [AtomicU64; 8],
+    /// How many of its threads are at barriers. Written by itself.
+    pub(crate) in_barriers: AtomicU32,
+    _reserved: AtomicU32,
     /// Its name, for those who ask who holds a lock. Written by itself.
     pub(crate) name: [AtomicU64; 8],
 }
@@ -139,7 +142,9 @@ pub(crate) struct Cell {
     /// Members that held the object and died otherwise than by an exit with code 0; counted for barriers; all that died, for
     /// read-write locks.
     pub(crate) deaths: AtomicU32,
-    _reserved: [AtomicU32; 8],
+    /// When somebody looked last whether its holders live, in hundredths of a second.
+    pub(crate) probed: AtomicU32,
+    _reserved: [AtomicU32; 7],
     /// Control words, as the kind likes; zero in a new object.
     pub(crate) body: [AtomicU64; 24],
 }

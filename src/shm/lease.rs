@@ -150,7 +150,8 @@ impl Lease {
             } else if self.say_waiting(owner) {
                 let slice = K::slice(deadline);
                 if slice.is_zero() {
-                    return None;
+                    let dead = K::proved_dead(owner) && self.take_over(owner | WAITERS, me);
+                    return dead.then_some(Taken::OwnerDied);
                 }
                 K::sleep(&self.word, owner | WAITERS, slice);
                 mine = me | WAITERS;
@@ -197,6 +198,23 @@ impl Lease {
         }
     }
 
+    /// Lets go if `me` owns it; says whether anybody could have done so.
+    pub(crate) fn give_up<K: Keeper>(&self, me: u64) -> Option<bool> {
+        let mut owner = self.word.load(Relaxed);
+        while owner & !(WAITERS | LOOSE) == me {
+            match self.word.compare_exchange(owner, 0, AcqRel, Relaxed) {
+                Ok(_) => {
+                    if owner & WAITERS != 0 {
+                        K::wake(&self.word, 1);
+                    }
+                    return Some(owner & LOOSE != 0);
+                }
+                Err(now) => owner = now,
+            }
+        }
+        None
+    }
+
     /// The owner stays, but anybody may let go from now on. The caller owns the lease.
     pub(crate) fn loosen(&self) {
         self.word.fetch_or(LOOSE, Release);
@@ -223,11 +241,6 @@ impl Lease {
     #[inline]
     pub(crate) fn owner(&self) -> u64 {
         self.word.load(SeqCst) & !(WAITERS | LOOSE)
-    }
-
-    /// Is it owned, and may anybody let go?
-    pub(crate) fn is_loose(&self) -> bool {
-        self.word.load(Relaxed) & LOOSE != 0
     }
 
     /// Does somebody own it?

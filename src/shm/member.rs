@@ -228,6 +228,7 @@ fn try_reserve(arena: &Arena, number: u32) -> Option<Member> {
     slot.noted.store(0, Relaxed);
     slot.order.store(0, Relaxed);
     slot.flags.store(0, Relaxed);
+    slot.in_barriers.store(0, Relaxed);
     super::name::write(slot, "");
     // A stranger has none, and must not be left to the parent of whoever was here before.
     slot.parent.store(0, Release);
@@ -263,6 +264,15 @@ pub(crate) fn occupy(member: Member) -> Result<()> {
     swapped.map_err(|_| Error::from(ErrorKind::StaleHandle))?;
     set_own(member);
     Ok(())
+}
+
+/// One more thread of this process, or one less, is at a barrier.
+pub(crate) fn come_to_barrier(comes: bool) {
+    let slot = Arena::existing().and_then(|arena| arena.slot(known()?.slot));
+    if let Some(slot) = slot {
+        let change = if comes { 1 } else { u32::MAX };
+        slot.in_barriers.fetch_add(change, AcqRel);
+    }
 }
 
 impl Member {

@@ -14,7 +14,7 @@ use super::object::{self, ObjectRef};
 use super::{handle, wait};
 use crate::error::Result;
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, Relaxed, Release, SeqCst};
-use crate::sys::clock::Deadline;
+use crate::sys::clock::{self, Deadline};
 use crate::sys::process;
 
 /// Slots that are not free, in order.
@@ -66,6 +66,9 @@ pub(super) fn announce_dead_holders(word: &AtomicU32) {
     let Some(number) = offset.and_then(|offset| wait::object_at(arena, offset)) else {
         return;
     };
+    if !is_due(arena, number) {
+        return;
+    }
     for holder in used_slots(arena).filter(|&slot| held(arena, slot, number)) {
         let Some(slot) = arena.slot(holder) else {
             continue;
@@ -81,8 +84,21 @@ pub(super) fn announce_dead_holders(word: &AtomicU32) {
     }
 }
 
+/// Is it time to look after the holders of an object again? One of many who ask does it.
+fn is_due(arena: &Arena, number: u32) -> bool {
+    let now = clock::hundredths();
+    arena.cell(number).is_some_and(|cell| {
+        let last = cell.probed.load(Relaxed);
+        let due = now.wrapping_sub(last) >= 5;
+        due && cell
+            .probed
+            .compare_exchange(last, now, Relaxed, Relaxed)
+            .is_ok()
+    })
+}
+
 /// Lets the barriers and read-write locks that a dead member held know of it, before their sleepers are woken: the barriers only if it did
-/// not end well, or one of its threads slept there. Who counts twice, because the first to count was killed, breaks a barrier once too often.
+/// not end well, or one of its threads was at one. Who counts twice, because the first to count was killed, breaks a barrier once too often.
 fn count_death(arena: &Arena, member: Member, slot: &Slot) {
     if slot.flags.load(Acquire) & COUNTED != 0 {
         return;
@@ -99,7 +115,7 @@ fn count_death(arena: &Arena, member: Member, slot: &Slot) {
             .filter(|_| held(arena, member.slot, number));
         let Some(cell) = cell else { continue };
         let kind = cell.kind.load(Relaxed);
-        let in_barrier = !ended_well || wait::sleeps_in(arena, slot, number);
+        let in_barrier = !ended_well || slot.in_barriers.load(Acquire) != 0;
         if kind == Kind::RwLock as u32 || kind == Kind::Barrier as u32 && in_barrier {
             cell.deaths.fetch_add(1, AcqRel);
         }

@@ -42,12 +42,6 @@ pub(super) fn pass_on(arena: &Arena, slot: &Slot) {
     }
 }
 
-/// Does a thread of the member in `slot` sleep on a word of object `number`?
-pub(super) fn sleeps_in(arena: &Arena, slot: &Slot, number: u32) -> bool {
-    let mut words = slot.waits.iter().map(|place| place.load(Relaxed));
-    words.any(|offset| object_at(arena, offset) == Some(number))
-}
-
 /// The object in whose cell an offset lies.
 pub(super) fn object_at(arena: &Arena, offset: u64) -> Option<u32> {
     let cells = arena.layout.cells_at..arena.layout.bits_at;

@@ -1,6 +1,6 @@
 //! `Barrier`: so many parties wait for each other, round after round.
 
-use super::algorithm::{BarrierWords, MOST_PARTIES};
+use super::algorithm::{Arrival, BarrierWords, MOST_PARTIES};
 use super::home::{Home, invalid};
 use crate::call::{self, Call, Callable};
 use crate::error::{ErrorKind, Result};
@@ -8,6 +8,7 @@ use crate::shm::{AcrossProcesses, WithinProcess};
 use crate::sys::clock::Deadline;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use std::time::Duration;
 ///
 /// **When a process dies** that holds a handle of the barrier, by a signal or with an exit code that is not 0, while a round is filling, the
 /// barrier breaks, whether the dead one had come or not: nobody waits for it for ever. So does the exit of a process one of whose threads
-/// waits there. Who waits is told at once when the dead process was reaped by its parent. A death before the first one of a round
+/// waits there, and a panic that drops a handle. Who waits is told at once when the dead process was reaped by its parent. A death before the first one of a round
 /// has come breaks nothing: another process may take its part.
 ///
 /// # Differences from Python
@@ -102,14 +103,15 @@ impl<H: Home> Barrier<H> {
     }
 
     fn wait_until(&self, deadline: Deadline) -> Result<usize> {
-        H::me()?;
+        let me = H::me()?;
         H::check(&self.words)?;
         let words = H::words(&self.words);
         let deaths = H::deaths(&self.words);
         let broken = || ErrorKind::BrokenBarrier.into();
+        let _presence = Presence::<H>::new(me);
         let arrival = words.arrive::<H>(deaths, deadline).ok_or_else(broken)?;
         let done = if arrival.is_last {
-            let breaks = BreaksWhenDropped(self);
+            let breaks = BreaksWhenDropped(self, arrival);
             H::act(&self.action)?;
             let _not_dropped = ManuallyDrop::new(breaks);
             words.complete::<H>(arrival)
@@ -162,12 +164,21 @@ impl<H: Home> Barrier<H> {
     }
 }
 
+/// A party that panics will not come: nobody shall wait for it.
+impl<H: Home> Drop for Barrier<H> {
+    fn drop(&mut self) {
+        if std::thread::panicking() && H::check(&self.words).is_ok() {
+            H::words(&self.words).abandon::<H>();
+        }
+    }
+}
+
 /// The action has not ended well.
-struct BreaksWhenDropped<'a, H: Home>(&'a Barrier<H>);
+struct BreaksWhenDropped<'a, H: Home>(&'a Barrier<H>, Arrival);
 
 impl<H: Home> Drop for BreaksWhenDropped<'_, H> {
     fn drop(&mut self) {
-        H::words(&self.0.words).reset::<H>(true);
+        H::words(&self.0.words).fail::<H>(self.1);
     }
 }
 
@@ -178,6 +189,25 @@ impl<H: Home> fmt::Debug for Barrier<H> {
             .field("parties", &self.parties())
             .field("broken", &self.broken())
             .finish_non_exhaustive()
+    }
+}
+
+/// The time in which this thread may be counted as one who has come: a process that leaves meanwhile leaves the others alone.
+struct Presence<H: Home>(u64, PhantomData<H>);
+
+impl<H: Home> Presence<H> {
+    fn new(me: u64) -> Self {
+        H::come_to_barrier(true);
+        Self(me, PhantomData)
+    }
+}
+
+impl<H: Home> Drop for Presence<H> {
+    fn drop(&mut self) {
+        // An action may have forked: the child has not come.
+        if H::same_process(self.0) {
+            H::come_to_barrier(false);
+        }
     }
 }
 

@@ -81,6 +81,8 @@ pub(super) mod sealed {
         fn may_give(me: u64) -> bool;
         /// Is `me` a thread of this process?
         fn same_process(me: u64) -> bool;
+        /// One more thread of this process, or one less, is at a barrier.
+        fn come_to_barrier(comes: bool);
         /// What the parties of a barrier do together.
         type Action: Clone + Debug + Default + Send + Sync;
         /// Does it.
@@ -129,6 +131,10 @@ impl sealed::Place for AcrossProcesses {
     #[inline]
     fn may_give(me: u64) -> bool {
         member::me().is_ok_and(|now| now == me)
+    }
+
+    fn come_to_barrier(comes: bool) {
+        member::come_to_barrier(comes);
     }
 
     type Action = Sent;
@@ -189,6 +195,8 @@ impl sealed::Place for WithinProcess {
         true
     }
 
+    fn come_to_barrier(_comes: bool) {}
+
     type Action = Kept;
 
     fn act(action: &Kept) -> Result<()> {
@@ -208,6 +216,13 @@ impl sealed::Place for WithinProcess {
 
 /// A handle of words in the arena.
 pub struct Remote<W>(Handle, PhantomData<fn() -> W>);
+
+impl<W> Remote<W> {
+    /// Which object it is.
+    pub(super) fn name(&self) -> u64 {
+        self.0.name()
+    }
+}
 
 impl<W> Clone for Remote<W> {
     fn clone(&self) -> Self {

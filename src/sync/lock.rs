@@ -191,12 +191,10 @@ impl<H: Home> Lock<H> {
     pub(super) fn give_up(&self, me: u64) -> Result<bool> {
         let lease = &H::words(&self.words).lease;
         H::check(&self.words)?;
-        if lease.owner() != me {
-            return misuse("this thread does not own the condition's lock");
+        match lease.give_up::<H>(me) {
+            Some(loose) => Ok(loose),
+            None => misuse("this thread does not own the condition's lock"),
         }
-        let loose = lease.is_loose();
-        lease.give::<H>();
-        Ok(loose)
     }
 
     /// Owns it again after [`give_up`](Self::give_up).

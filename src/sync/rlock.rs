@@ -4,7 +4,7 @@ use super::holder::Holder;
 use super::home::{Home, misuse};
 use super::news::{AcquireError, OwnerDied, TryAcquireError, sealed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::shm::{Lease, Taken};
+use crate::shm::{AcrossProcesses, Lease, Taken};
 use crate::sys::atomic::{AtomicU32, Relaxed};
 use crate::sys::clock::Deadline;
 use serde::{Deserialize, Serialize};
@@ -247,6 +247,13 @@ impl<H: Home> RLock<H> {
     /// As the owner.
     pub(super) fn say_repaired(&self) {
         self.words().inconsistent.store(0, Relaxed);
+    }
+}
+
+impl RLock<AcrossProcesses> {
+    /// Which object it is, for values that belong to the lock.
+    pub(crate) fn name(&self) -> u64 {
+        self.words.name()
     }
 }
 

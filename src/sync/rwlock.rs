@@ -4,7 +4,7 @@ use super::algorithm::{NoRead, RwLockWords};
 use super::holder::Holder;
 use super::home::Home;
 use super::news::{AcquireError, OwnerDied, TryAcquireError, sealed};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -161,8 +161,16 @@ impl<H: Home> RwLock<H> {
             match self.words().read::<H>(more, me, deaths, deadline) {
                 Ok(cell) => break cell,
                 Err(NoRead::Late) => return Err(TryAcquireError::Busy),
-                Err(NoRead::Full) => {
+                Err(NoRead::Full) if more.is_empty() => {
                     H::grow(&self.words, MORE).map_err(TryAcquireError::Failed)?;
+                    if H::more(&self.words).is_empty() {
+                        return Err(TryAcquireError::Failed(ErrorKind::Corrupt.into()));
+                    }
+                }
+                Err(NoRead::Full) => {
+                    let text = "too many processes read";
+                    let full = Error::new(ErrorKind::NoSpace, text);
+                    return Err(TryAcquireError::Failed(full));
                 }
             }
         };

@@ -2,6 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+/// The monotonic clock in hundredths of a second, the same in all processes; it wraps after more than a year.
+pub(crate) fn hundredths() -> u32 {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    let hundredths = time.map_or(0, |time| time.tv_sec() * 100 + time.tv_nsec() / 10_000_000);
+    u32::try_from(hundredths & 0xffff_ffff).unwrap_or(0)
+}
+
 /// A point in time at which a wait gives up, or never.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(When);

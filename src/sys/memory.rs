@@ -5,6 +5,7 @@
 //! A mapping made here is never unmapped, so a pointer into it stays good for the life of the process; what lies behind it
 //! is reached by the rooms above through atomics or raw copies only.
 
+use super::atomic::{AtomicU32, Relaxed};
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -15,8 +16,19 @@ use std::num::NonZeroUsize;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
-/// Bytes of a page; larger pages of other machines are multiples.
-pub(crate) const PAGE: usize = 4096;
+/// Bytes of a page of this machine.
+pub(crate) fn page_size() -> usize {
+    static SIZE: AtomicU32 = AtomicU32::new(0);
+    if SIZE.load(Relaxed) == 0 {
+        let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE);
+        let size = size
+            .ok()
+            .flatten()
+            .and_then(|size| u32::try_from(size).ok());
+        SIZE.store(size.unwrap_or(1 << 16), Relaxed);
+    }
+    SIZE.load(Relaxed) as usize
+}
 
 /// The guard below and above the arena, in bytes (a multiple of every page size in use).
 const GUARD: usize = 65536;

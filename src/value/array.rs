@@ -1,17 +1,16 @@
 //! `Array`: values in a row in shared memory, and their lock.
 
-use super::bytes::{Borrowed, Data, Fill, Lent};
+use super::bytes::{Borrowed, Data, Fill, Lent, Lock};
 use super::plain::Plain;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{
     AcquireError, AcrossProcesses, RLock, RLockGuard, Repair, TryAcquireError, with_guard,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-type Lock = RLock<AcrossProcesses>;
 type LockGuard<'a> = RLockGuard<'a, AcrossProcesses>;
 
 /// An array in shared memory, with a lock: plain data in a row that all processes with a handle see and change.
@@ -21,7 +20,7 @@ type LockGuard<'a> = RLockGuard<'a, AcrossProcesses>;
 ///
 /// **When a process dies** with the guard or in the middle of writing, some values may be changed and others not; the next verb answers
 /// [`ErrorKind::OwnerDied`], [`lock`](Self::lock) with the guard, until somebody says
-/// [`repaired`](crate::OwnerDied::repaired).
+/// [`repaired`](crate::OwnerDied::repaired) or [`repair`](Self::repair)s it.
 ///
 /// # Differences from Python
 /// An index is checked by an error, not an exception; there are no slices beside those of the guard.
@@ -40,8 +39,7 @@ type LockGuard<'a> = RLockGuard<'a, AcrossProcesses>;
 /// assert_eq!(squares.to_vec()?, [1, 4, 9]);
 /// # Ok::<(), multiproc::Error>(())
 /// ```
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(bound = "")]
+#[derive(Clone)]
 pub struct Array<T: Plain> {
     lock: Lock,
     data: Data<T>,
@@ -62,7 +60,7 @@ impl<T: Plain> Array<T> {
     /// As [`from_slice`](Self::from_slice).
     pub fn with_lock(values: &[T], lock: &Lock) -> Result<Self> {
         let lock = lock.clone();
-        let data = Data::of_slice(values)?;
+        let data = Data::of_slice(values, Some(&lock))?;
         Ok(Self { lock, data })
     }
 
@@ -71,8 +69,8 @@ impl<T: Plain> Array<T> {
     /// # Errors
     /// As [`from_slice`](Self::from_slice).
     pub fn zeroed(length: usize) -> Result<Self> {
-        let data = Data::new(length, Fill::Zeros)?;
         let lock = RLock::new()?;
+        let data = Data::new(length, Fill::Zeros, Some(&lock))?;
         Ok(Self { lock, data })
     }
 
@@ -93,8 +91,8 @@ impl<T: Plain> Array<T> {
     /// # Ok::<(), multiproc::Error>(())
     /// ```
     pub fn sparse(length: usize) -> Result<Self> {
-        let data = Data::new(length, Fill::Sparse)?;
         let lock = RLock::new()?;
+        let data = Data::new(length, Fill::Sparse, Some(&lock))?;
         Ok(Self { lock, data })
     }
 
@@ -199,6 +197,23 @@ impl<T: Plain> Array<T> {
         })
     }
 
+    /// Writes all values, and says that they are in order again after somebody died in the middle of something.
+    ///
+    /// # Errors
+    /// As [`copy_from_slice`](Self::copy_from_slice), but for the news.
+    pub fn repair(&self, values: &[T]) -> Result<()> {
+        let guard = match self.lock.acquire() {
+            Ok(guard) => guard,
+            Err(AcquireError::OwnerDied(news)) => news.unrepaired(),
+            Err(AcquireError::Failed(error)) => return Err(error),
+        };
+        self.data.not_borrowed()?;
+        same_length(values.len(), self.len())?;
+        self.data.write(0, values)?;
+        guard.say_repaired();
+        Ok(())
+    }
+
     /// The lock: while a thread has it, others wait in all verbs of this array.
     #[must_use]
     pub fn get_lock(&self) -> &Lock {
@@ -211,6 +226,21 @@ impl<T: Plain> Array<T> {
     /// As [`get`](Self::get) and [`from_slice`](Self::from_slice).
     pub fn copy(&self) -> Result<Self> {
         Self::from_slice(&self.lock()?)
+    }
+}
+
+impl<T: Plain> Serialize for Array<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.lock, &self.data).serialize(serializer)
+    }
+}
+
+impl<'de, T: Plain> Deserialize<'de> for Array<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (lock, data): (Lock, Data<T>) = Deserialize::deserialize(deserializer)?;
+        let data = data.protected_by(Some(&lock));
+        let data = data.map_err(serde::de::Error::custom)?;
+        Ok(Self { lock, data })
     }
 }
 

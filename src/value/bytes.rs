@@ -15,12 +15,18 @@ use crate::shm::arena::Arena;
 use crate::shm::blocks::{self, Owner, Use};
 use crate::shm::layout::{Kind, Shared};
 use crate::shm::{Handle, handle, member};
-use crate::sync::{AcrossProcesses, RLockGuard, Repair};
-use crate::sys::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Relaxed, Release};
+use crate::sync::{AcrossProcesses, RLock, RLockGuard, Repair};
+use crate::sys::atomic::{
+    Acquire, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Relaxed, Release, SeqCst,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::any::TypeId;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
+
+pub(super) type Lock = RLock<AcrossProcesses>;
 
 /// Bytes that lie in the object itself.
 const INLINE: usize = 128;
@@ -32,7 +38,11 @@ struct BytesWords {
     length: AtomicU64,
     /// The thread that has a guard of them; 0 for none. Written under the lock of the value.
     borrower: AtomicU64,
-    _reserved: [AtomicU64; 6],
+    /// Which lock protects them; 0 for none. Written when the object is made.
+    lock: AtomicU64,
+    /// A hash of the type of the values. Written when the object is made.
+    kind: AtomicU64,
+    _reserved: [AtomicU64; 4],
     inline: [AtomicU64; INLINE / 8],
 }
 
@@ -70,22 +80,22 @@ impl<T> Clone for Data<T> {
 }
 
 impl<T: Plain> Data<T> {
-    const ALIGNED: () = assert!(
-        align_of::<T>() <= 64,
-        "plain data is aligned to 64 bytes at most"
-    );
+    const FITS: () = {
+        let aligned = align_of::<T>() <= 64;
+        assert!(aligned, "plain data is aligned to 64 bytes at most");
+        assert!(size_of::<T>() > 0, "plain data has at least one byte");
+    };
 
-    /// Makes room for `length` values.
-    pub(super) fn new(length: usize, fill: Fill) -> Result<Self> {
-        let () = Self::ALIGNED;
+    /// Makes room for `length` values, which `lock` protects.
+    pub(super) fn new(length: usize, fill: Fill, lock: Option<&Lock>) -> Result<Self> {
+        let () = Self::FITS;
         let bytes = length.checked_mul(size_of::<T>()).map(|bytes| bytes as u64);
         let bytes = bytes.ok_or_else(|| Error::new(ErrorKind::NoSpace, "too many values"))?;
         let handle = Handle::create(Kind::Bytes)?;
-        handle
-            .cell()
-            .body::<BytesWords>()
-            .length
-            .store(bytes, Release);
+        let words = handle.cell().body::<BytesWords>();
+        words.length.store(bytes, Release);
+        words.lock.store(lock.map_or(0, Lock::name), Release);
+        words.kind.store(kind_of::<T>(), Release);
         if bytes > INLINE as u64 {
             allocate(&handle, bytes, fill)?;
         }
@@ -93,17 +103,21 @@ impl<T: Plain> Data<T> {
     }
 
     /// Values that are copied from `from`.
-    pub(super) fn of_slice(from: &[T]) -> Result<Self> {
-        let data = Self::new(from.len(), Fill::Nothing)?;
+    pub(super) fn of_slice(from: &[T], lock: Option<&Lock>) -> Result<Self> {
+        let data = Self::new(from.len(), Fill::Nothing, lock)?;
         data.write(0, from)?;
         Ok(data)
     }
 
     /// Looks where the bytes of an object lie.
     fn of(handle: Handle) -> Result<Self> {
+        let () = Self::FITS;
         let arena = Arena::get()?;
         let words = handle.cell().body::<BytesWords>();
         let bytes = words.length.load(Relaxed);
+        if words.kind.load(Relaxed) != kind_of::<T>() {
+            return Err(ErrorKind::Corrupt.into());
+        }
         let place = if bytes <= INLINE as u64 {
             arena.offset_of(&words.inline)
         } else {
@@ -112,7 +126,7 @@ impl<T: Plain> Data<T> {
         };
         let offset = place.ok_or(ErrorKind::Corrupt)?;
         let size = size_of::<T>() as u64;
-        let length = bytes.checked_div(size).unwrap_or(0);
+        let length = bytes / size;
         if length * size != bytes {
             return Err(ErrorKind::Corrupt.into());
         }
@@ -122,6 +136,17 @@ impl<T: Plain> Data<T> {
             length: usize::try_from(length).map_err(|_| ErrorKind::Corrupt)?,
             values: PhantomData,
         })
+    }
+
+    /// These values, if it is this lock that protects them, or none: nobody comes to them by another way than the one they were made for.
+    pub(super) fn protected_by(self, lock: Option<&Lock>) -> Result<Self> {
+        let noted = self.handle.cell().body::<BytesWords>().lock.load(Relaxed);
+        if noted == lock.map_or(0, Lock::name) {
+            Ok(self)
+        } else {
+            let text = "a value and a lock that do not belong together";
+            Err(Error::new(ErrorKind::Corrupt, text))
+        }
     }
 
     /// How many values there are.
@@ -175,12 +200,14 @@ impl<T: Plain> Data<T> {
     pub(super) fn read_shared(&self, index: usize) -> Result<T> {
         let offset = self.offset(index)?;
         value(|place| {
+            let whole = place.len();
             pieces(offset, place.len(), |piece, at, width| {
+                let order = if width == whole { SeqCst } else { Acquire };
                 let bytes = match width {
-                    8 => self::at::<AtomicU64>(piece)?.load(Relaxed).to_ne_bytes(),
-                    4 => spread(&self::at::<AtomicU32>(piece)?.load(Relaxed).to_ne_bytes()),
-                    2 => spread(&self::at::<AtomicU16>(piece)?.load(Relaxed).to_ne_bytes()),
-                    _ => spread(&[self::at::<AtomicU8>(piece)?.load(Relaxed)]),
+                    8 => self::at::<AtomicU64>(piece)?.load(order).to_ne_bytes(),
+                    4 => spread(&self::at::<AtomicU32>(piece)?.load(order).to_ne_bytes()),
+                    2 => spread(&self::at::<AtomicU16>(piece)?.load(order).to_ne_bytes()),
+                    _ => spread(&[self::at::<AtomicU8>(piece)?.load(order)]),
                 };
                 for (place, byte) in place[at..at + width].iter_mut().zip(bytes) {
                     place.write(byte);
@@ -196,19 +223,22 @@ impl<T: Plain> Data<T> {
         let offset = self.offset(index)?;
         let bytes = bytemuck::bytes_of(value);
         pieces(offset, bytes.len(), |piece, at, width| {
+            let order = if width == bytes.len() {
+                SeqCst
+            } else {
+                Release
+            };
             let mut eight = [0; 8];
             eight[..width].copy_from_slice(&bytes[at..at + width]);
             match (width, eight) {
-                (8, eight) => {
-                    self::at::<AtomicU64>(piece)?.store(u64::from_ne_bytes(eight), Relaxed)
-                }
+                (8, eight) => self::at::<AtomicU64>(piece)?.store(u64::from_ne_bytes(eight), order),
                 (4, [a, b, c, d, ..]) => {
-                    self::at::<AtomicU32>(piece)?.store(u32::from_ne_bytes([a, b, c, d]), Relaxed);
+                    self::at::<AtomicU32>(piece)?.store(u32::from_ne_bytes([a, b, c, d]), order);
                 }
                 (2, [a, b, ..]) => {
-                    self::at::<AtomicU16>(piece)?.store(u16::from_ne_bytes([a, b]), Relaxed);
+                    self::at::<AtomicU16>(piece)?.store(u16::from_ne_bytes([a, b]), order);
                 }
-                (_, [a, ..]) => self::at::<AtomicU8>(piece)?.store(a, Relaxed),
+                (_, [a, ..]) => self::at::<AtomicU8>(piece)?.store(a, order),
             }
             Ok(())
         })
@@ -357,6 +387,13 @@ fn value<T: Plain>(fill: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<()>) -> R
     }
     // SAFETY: valid bits of `T`, which has the same size and alignment.
     Ok(unsafe { (&raw const bits).cast::<T>().read() })
+}
+
+/// Tells types apart, in all processes of the program.
+fn kind_of<T: 'static>() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    TypeId::of::<T>().hash(&mut hasher);
+    hasher.finish()
 }
 
 fn invalid<T>() -> Error {

@@ -1,17 +1,16 @@
 //! `Value`: one value in shared memory, and its lock.
 
-use super::bytes::{Borrowed, Data};
+use super::bytes::{Borrowed, Data, Lock};
 use super::plain::Plain;
 use crate::error::Result;
 use crate::sync::{
     AcquireError, AcrossProcesses, RLock, RLockGuard, Repair, TryAcquireError, with_guard,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-type Lock = RLock<AcrossProcesses>;
 type LockGuard<'a> = RLockGuard<'a, AcrossProcesses>;
 
 /// A value in shared memory, with a lock: plain data that all processes with a handle see and change.
@@ -42,8 +41,7 @@ type LockGuard<'a> = RLockGuard<'a, AcrossProcesses>;
 /// assert_eq!(counter.get()?, 4000);
 /// # Ok::<(), multiproc::Error>(())
 /// ```
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(bound = "")]
+#[derive(Clone)]
 pub struct Value<T: Plain> {
     lock: Lock,
     data: Data<T>,
@@ -64,7 +62,7 @@ impl<T: Plain> Value<T> {
     /// As [`new`](Self::new).
     pub fn with_lock(value: T, lock: &Lock) -> Result<Self> {
         let lock = lock.clone();
-        let data = Data::of_slice(&[value])?;
+        let data = Data::of_slice(&[value], Some(&lock))?;
         Ok(Self { lock, data })
     }
 
@@ -174,6 +172,21 @@ impl<T: Plain> Value<T> {
     /// As [`get`](Self::get) and [`new`](Self::new).
     pub fn copy(&self) -> Result<Self> {
         Self::new(self.get()?)
+    }
+}
+
+impl<T: Plain> Serialize for Value<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (&self.lock, &self.data).serialize(serializer)
+    }
+}
+
+impl<'de, T: Plain> Deserialize<'de> for Value<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (lock, data): (Lock, Data<T>) = Deserialize::deserialize(deserializer)?;
+        let data = data.protected_by(Some(&lock));
+        let data = data.map_err(serde::de::Error::custom)?;
+        Ok(Self { lock, data })
     }
 }
 

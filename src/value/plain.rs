@@ -7,7 +7,7 @@ use bytemuck::{CheckedBitPattern, NoUninit, cast};
 
 /// Data without pointers, handles or unused bytes: what it is lies in its bytes alone, so that every process reads the same.
 ///
-/// Implemented for integers, floating-point numbers, `bool`, `char`, arrays of them, and every type with [`bytemuck`]'s derives:
+/// Implemented for integers, floating-point numbers, `bool`, `char`, arrays of numbers, and every type with [`bytemuck`]'s derives:
 ///
 /// ```
 /// use multiproc::{Value, bytemuck};
@@ -35,7 +35,7 @@ use bytemuck::{CheckedBitPattern, NoUninit, cast};
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not plain data and cannot lie in shared memory",
-    note = "plain data are numbers, `bool`, `char`, arrays of them, and `#[repr(C)]` structures that derive `bytemuck::Pod` and `bytemuck::Zeroable`; \
+    note = "plain data are numbers, `bool`, `char`, arrays of numbers, and `#[repr(C)]` structures that derive `bytemuck::Pod` and `bytemuck::Zeroable`; \
             what has pointers inside, as `String` and `Vec`, can be sent through a `Queue`"
 )]
 pub trait Plain: CheckedBitPattern + NoUninit + Send + Sync + 'static {}

@@ -3,7 +3,7 @@
 use super::bytes::Data;
 use super::plain::{Integer, Plain};
 use crate::error::Result;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::ops::{BitAnd, BitOr, BitXor};
 
@@ -28,8 +28,7 @@ use std::ops::{BitAnd, BitOr, BitXor};
 /// assert_eq!(counter.load()?, 2000);
 /// # Ok::<(), multiproc::Error>(())
 /// ```
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(bound = "", transparent)]
+#[derive(Clone)]
 pub struct RawValue<T: Plain> {
     data: Data<T>,
 }
@@ -40,7 +39,7 @@ impl<T: Plain> RawValue<T> {
     /// # Errors
     /// [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) when the arena is full.
     pub fn new(value: T) -> Result<Self> {
-        let data = Data::of_slice(&[value])?;
+        let data = Data::of_slice(&[value], None)?;
         Ok(Self { data })
     }
 
@@ -174,5 +173,20 @@ impl<T: Plain + fmt::Debug> fmt::Debug for RawValue<T> {
             text.field("value", &value);
         }
         text.finish_non_exhaustive()
+    }
+}
+
+impl<T: Plain> Serialize for RawValue<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.data.serialize(serializer)
+    }
+}
+
+impl<'de, T: Plain> Deserialize<'de> for RawValue<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let data: Data<T> = Deserialize::deserialize(deserializer)?;
+        let data = data.protected_by(None);
+        let data = data.map_err(serde::de::Error::custom)?;
+        Ok(Self { data })
     }
 }

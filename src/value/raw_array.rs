@@ -4,7 +4,7 @@ use super::array::same_length;
 use super::bytes::{Data, Fill};
 use super::plain::{Integer, Plain};
 use crate::error::Result;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::ops::{BitAnd, BitOr, BitXor};
 
@@ -22,8 +22,7 @@ use std::ops::{BitAnd, BitOr, BitXor};
 /// assert_eq!(votes.to_vec()?, [0, 5, 0]);
 /// # Ok::<(), multiproc::Error>(())
 /// ```
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(bound = "", transparent)]
+#[derive(Clone)]
 pub struct RawArray<T: Plain> {
     data: Data<T>,
 }
@@ -34,7 +33,7 @@ impl<T: Plain> RawArray<T> {
     /// # Errors
     /// [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) when the arena is full, or the machine's memory is.
     pub fn from_slice(values: &[T]) -> Result<Self> {
-        let data = Data::of_slice(values)?;
+        let data = Data::of_slice(values, None)?;
         Ok(Self { data })
     }
 
@@ -43,7 +42,7 @@ impl<T: Plain> RawArray<T> {
     /// # Errors
     /// As [`from_slice`](Self::from_slice).
     pub fn zeroed(length: usize) -> Result<Self> {
-        let data = Data::new(length, Fill::Zeros)?;
+        let data = Data::new(length, Fill::Zeros, None)?;
         Ok(Self { data })
     }
 
@@ -53,7 +52,7 @@ impl<T: Plain> RawArray<T> {
     /// # Errors
     /// [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) when the arena has no room for so many.
     pub fn sparse(length: usize) -> Result<Self> {
-        let data = Data::new(length, Fill::Sparse)?;
+        let data = Data::new(length, Fill::Sparse, None)?;
         Ok(Self { data })
     }
 
@@ -216,5 +215,20 @@ impl<T: Plain> fmt::Debug for RawArray<T> {
         f.debug_struct("RawArray")
             .field("len", &self.len())
             .finish_non_exhaustive()
+    }
+}
+
+impl<T: Plain> Serialize for RawArray<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.data.serialize(serializer)
+    }
+}
+
+impl<'de, T: Plain> Deserialize<'de> for RawArray<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let data: Data<T> = Deserialize::deserialize(deserializer)?;
+        let data = data.protected_by(None);
+        let data = data.map_err(serde::de::Error::custom)?;
+        Ok(Self { data })
     }
 }

@@ -4,14 +4,13 @@
 //! |---|---|
 //! | 0 | broken |
 //! | 1 | the action runs: the round is complete, and nobody has been let go yet |
-//! | 2..4 | rounds completed since the last break, at most 3 |
-//! | 4..16 | breaks |
-//! | 16..32 | rounds completed |
+//! | 2..16 | rounds that have ended, one way or the other |
+//! | 16..32 | how the last sixteen of them ended, the last one first: 1 is completed |
 //! | 32..52 | how many have come |
 //! | 52..64 | deaths of holders when the first one came |
 //!
-//! The numbers wrap. Who waits remembers rounds and breaks: when one of them has changed, its round is over, and which changed
-//! first tells how ([`State::outcome`]). All sleep on the low half, which does not change when somebody comes.
+//! The numbers wrap. Who waits remembers how many rounds had ended: when it is another number, its own is one of the last, and how it
+//! ended is still known ([`State::outcome`]). All sleep on the low half, which does not change when somebody comes.
 
 use crate::shm::Keeper;
 use crate::shm::lease::spins;
@@ -33,15 +32,14 @@ pub struct BarrierWords {
 struct State {
     broken: bool,
     action: bool,
-    since_break: u64,
-    breaks: u64,
     rounds: u64,
+    history: u64,
     come: u32,
     deaths: u32,
 }
 
-const BREAKS: u64 = (1 << 12) - 1;
-const ROUNDS: u64 = (1 << 16) - 1;
+const ROUNDS: u64 = (1 << 14) - 1;
+const HISTORY: u64 = (1 << 16) - 1;
 const DEATHS: u32 = (1 << 12) - 1;
 
 impl State {
@@ -49,9 +47,8 @@ impl State {
         Self {
             broken: word & 1 != 0,
             action: word & 2 != 0,
-            since_break: word >> 2 & 3,
-            breaks: word >> 4 & BREAKS,
-            rounds: word >> 16 & ROUNDS,
+            rounds: word >> 2 & ROUNDS,
+            history: word >> 16 & HISTORY,
             come: (word >> 32) as u32 & MOST_PARTIES,
             deaths: (word >> 52) as u32 & DEATHS,
         }
@@ -60,9 +57,8 @@ impl State {
     fn word(self) -> u64 {
         u64::from(self.broken)
             | u64::from(self.action) << 1
-            | self.since_break << 2
-            | (self.breaks & BREAKS) << 4
-            | (self.rounds & ROUNDS) << 16
+            | (self.rounds & ROUNDS) << 2
+            | (self.history & HISTORY) << 16
             | u64::from(self.come) << 32
             | u64::from(self.deaths) << 52
     }
@@ -71,8 +67,8 @@ impl State {
     fn completed(self) -> Self {
         Self {
             action: false,
-            since_break: (self.since_break + 1).min(3),
             rounds: self.rounds + 1,
+            history: self.history << 1 | 1,
             come: 0,
             ..self
         }
@@ -84,23 +80,19 @@ impl State {
         Self {
             broken,
             action: false,
-            since_break: if ends { 0 } else { self.since_break },
-            breaks: self.breaks + u64::from(ends),
+            rounds: self.rounds + u64::from(ends),
+            history: self.history << u64::from(ends),
             come: 0,
             ..self
         }
     }
 
-    /// How the round of one who came at `entered` has ended; `None` while it has not.
+    /// How the round of one who came at `entered` has ended; `None` while it has not. Who wakes up after more than sixteen others is
+    /// told that it was broken.
     fn outcome(self, entered: Self) -> Option<bool> {
-        let rounds = self.rounds.wrapping_sub(entered.rounds) & ROUNDS;
-        let breaks = self.breaks.wrapping_sub(entered.breaks) & BREAKS;
-        match (rounds, breaks) {
-            (0, 0) => None,
-            (_, 0) => Some(true),
-            // One break, so many rounds ago: was it ours that it ended? With more breaks, or too long ago, nobody knows.
-            (rounds, 1) if self.since_break < 3 => Some(rounds != self.since_break),
-            _ => Some(false),
+        match self.rounds.wrapping_sub(entered.rounds) & ROUNDS {
+            0 => None,
+            ended => Some(ended <= 16 && self.history >> (ended - 1) & 1 == 1),
         }
     }
 }
@@ -200,6 +192,19 @@ impl BarrierWords {
         completed
     }
 
+    /// As the last one, whose action has failed.
+    pub(crate) fn fail<K: Keeper>(&self, arrival: Arrival) {
+        self.end::<K>(Some(arrival.entered), true);
+    }
+
+    /// Breaks the barrier if somebody waits there.
+    pub(crate) fn abandon<K: Keeper>(&self) {
+        let state = self.state();
+        if state.come > 0 && !state.broken {
+            self.end::<K>(None, true);
+        }
+    }
+
     /// Waits until all have come; `false` if it was broken. At the deadline this one breaks it.
     pub(crate) fn wait<K: Keeper>(
         &self,
@@ -271,9 +276,8 @@ mod tests {
     const NEW: State = State {
         broken: false,
         action: false,
-        since_break: 0,
-        breaks: 0,
         rounds: 0,
+        history: 0,
         come: 0,
         deaths: 0,
     };
@@ -283,9 +287,8 @@ mod tests {
         let state = State {
             broken: true,
             action: true,
-            since_break: 2,
-            breaks: 0xabc,
-            rounds: 0xdef1,
+            rounds: 0x3abc,
+            history: 0xdef1,
             come: 0xf_1234,
             deaths: 0x567,
         };
@@ -293,27 +296,48 @@ mod tests {
         assert_eq!(NEW.word(), 0, "a new cell is a new barrier");
     }
 
+    /// A state as it is after a look at its word: numbers have wrapped.
+    fn kept(state: State) -> State {
+        State::read(state.word())
+    }
+
+    fn come(state: State) -> State {
+        State { come: 1, ..state }
+    }
+
     #[test]
     fn late_sleepers_learn_how_their_round_ended() {
-        let entered = State { come: 1, ..NEW };
-        assert_eq!(entered.outcome(entered), None);
-        let done = entered.completed();
-        assert_eq!(done.outcome(entered), Some(true));
-        let filled = State { come: 1, ..done };
-        let broken = filled.ended(true);
-        assert_eq!(broken.outcome(entered), Some(true), "broken later");
-        assert_eq!(broken.outcome(filled), Some(false));
-        let again = State {
-            come: 1,
-            ..broken.ended(false)
-        };
-        assert!(!again.broken && again.breaks == 1, "one break");
-        assert_eq!(
-            again.completed().outcome(filled),
-            Some(false),
-            "reset, and used again"
-        );
-        assert_eq!(again.completed().outcome(entered), Some(true));
-        assert_eq!(again.completed().outcome(again), Some(true));
+        let ends = [
+            true, false, true, true, false, false, true, false, true, true,
+        ];
+        for first in [0, ROUNDS - 5] {
+            let mut state = State {
+                rounds: first,
+                ..NEW
+            };
+            let mut entered = Vec::new();
+            for completes in ends {
+                let now = come(kept(state.ended(false)));
+                assert_eq!(now.outcome(now), None);
+                entered.push(now);
+                state = kept(if completes {
+                    now.completed()
+                } else {
+                    now.ended(true)
+                });
+            }
+            for (now, completed) in entered.into_iter().zip(ends) {
+                assert_eq!(state.outcome(now), Some(completed));
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_barrier_ends_no_more_rounds() {
+        let broken = come(NEW).ended(true);
+        assert_eq!(broken.ended(true), broken);
+        let again = broken.ended(false);
+        assert_eq!((again.broken, again.rounds), (false, broken.rounds));
+        assert_eq!(NEW.ended(false), NEW, "nobody had come");
     }
 }

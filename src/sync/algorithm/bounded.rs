@@ -2,8 +2,8 @@
 
 use super::cells::Cells;
 use super::gate::Gate;
-use crate::shm::Keeper;
 use crate::shm::lease::{member_of, spins};
+use crate::shm::{Keeper, Lease};
 use crate::sys::atomic::{AtomicU32, AtomicU64, Relaxed, Release, SeqCst};
 use crate::sys::clock::Deadline;
 
@@ -21,8 +21,8 @@ pub struct BoundedWords {
     bound: AtomicU32,
     /// Where a free cell was seen last: where to look first. Only a hint.
     hint: AtomicU32,
-    /// How often a permit was loosened, or left as it was by a release that had taken it in hand.
-    loosened: AtomicU64,
+    /// Whose turn it is to look for permits that were loosened.
+    releasing: Lease,
     cells: [AtomicU64; INLINE],
 }
 
@@ -50,32 +50,53 @@ impl BoundedWords {
         u32::try_from(self.cells(more).iter().filter(free).count()).unwrap_or(u32::MAX)
     }
 
-    /// Takes a permit that is free, or whose owner is dead by `is_dead`; the answer is its cell.
-    fn take(&self, more: &[AtomicU64], me: u64, is_dead: fn(u64) -> bool) -> Option<usize> {
+    /// Takes a permit that is free, or whose owner is known to be dead; the answer is its cell.
+    fn take<K: Keeper>(&self, more: &[AtomicU64], me: u64) -> Option<usize> {
+        self.take_where(more, me, K::known_dead)
+    }
+
+    /// The same, after asking the kernel about the owners, about each once.
+    #[cold]
+    fn take_from_the_dead<K: Keeper>(&self, more: &[AtomicU64], me: u64) -> Option<usize> {
+        // A bit for each slot that there can be.
+        let mut alive = [0_u64; 64];
+        self.take_where(more, me, |owner| {
+            let (word, bit) = ((owner >> 38 & 63) as usize, 1 << (owner >> 32 & 63));
+            if K::known_dead(owner) {
+                return true;
+            }
+            let dead = alive[word] & bit == 0 && K::proved_dead(owner);
+            if !dead {
+                alive[word] |= bit;
+            }
+            dead
+        })
+    }
+
+    fn take_where(
+        &self,
+        more: &[AtomicU64],
+        me: u64,
+        mut is_dead: impl FnMut(u64) -> bool,
+    ) -> Option<usize> {
         let cells = self.cells(more);
         let hint = self.hint.load(Relaxed) as usize;
-        // Many cells of one owner are asked about once.
-        let mut alive = None;
-        for index in (hint..cells.len()).chain(0..hint.min(cells.len())) {
-            let cell = cells.get(index)?;
-            let owner = cell.load(SeqCst);
-            let member = member_of(owner);
-            let takes = owner == 0 || alive != Some(member) && is_dead(owner & !LOOSE);
-            if takes && cell.compare_exchange(owner, me, SeqCst, Relaxed).is_ok() {
-                return Some(index);
-            }
-            if owner != 0 && !takes {
-                alive = Some(member);
-            }
-        }
-        None
+        (hint..cells.len())
+            .chain(0..hint.min(cells.len()))
+            .find(|&index| {
+                cells.get(index).is_some_and(|cell| {
+                    let owner = cell.load(SeqCst);
+                    let takes = owner == 0 || is_dead(owner & !LOOSE);
+                    takes && cell.compare_exchange(owner, me, SeqCst, Relaxed).is_ok()
+                })
+            })
     }
 
     /// Takes a permit without waiting.
     #[inline]
     pub(crate) fn try_acquire<K: Keeper>(&self, more: &[AtomicU64], me: u64) -> Option<usize> {
-        self.take(more, me, K::known_dead)
-            .or_else(|| self.take(more, me, K::proved_dead))
+        self.take::<K>(more, me)
+            .or_else(|| self.take_from_the_dead::<K>(more, me))
     }
 
     /// Takes a permit; `None` when the deadline has come first.
@@ -86,7 +107,7 @@ impl BoundedWords {
         me: u64,
         deadline: Deadline,
     ) -> Option<usize> {
-        self.take(more, me, K::known_dead)
+        self.take::<K>(more, me)
             .or_else(|| self.acquire_contended::<K>(more, me, deadline))
     }
 
@@ -99,21 +120,21 @@ impl BoundedWords {
     ) -> Option<usize> {
         for _ in 0..spins() {
             std::hint::spin_loop();
-            if let Some(index) = self.take(more, me, K::known_dead) {
+            if let Some(index) = self.take::<K>(more, me) {
                 return Some(index);
             }
         }
         loop {
             let since = self.gate.arrive();
-            if let Some(index) = self.take(more, me, K::known_dead) {
+            if let Some(index) = self.take::<K>(more, me) {
                 return Some(index);
             }
             let slice = K::slice(deadline);
             if slice.is_zero() {
-                return None;
+                return self.take_from_the_dead::<K>(more, me);
             }
             if self.gate.sleep::<K>(since, slice)
-                && let Some(index) = self.take(more, me, K::proved_dead)
+                && let Some(index) = self.take_from_the_dead::<K>(more, me)
             {
                 return Some(index);
             }
@@ -134,36 +155,26 @@ impl BoundedWords {
     pub(crate) fn loosen(&self, more: &[AtomicU64], index: usize, me: u64) {
         if let Some(cell) = self.cells(more).get(index) {
             let _mine = cell.compare_exchange(me, me | LOOSE, SeqCst, Relaxed);
-            self.loosened.fetch_add(1, SeqCst);
         }
     }
 
     /// Gives back so many permits that were loosened, those of this process first; `false`, and nothing is changed, when there are
     /// not so many.
     pub(crate) fn release_loose<K: Keeper>(&self, more: &[AtomicU64], me: u64, count: u32) -> bool {
-        let (cells, count) = (self.cells(more), count as usize);
+        // One at a time, or two would each see too few because the other has some in hand.
+        let _taken = self.releasing.take::<K>(me, Deadline::NEVER);
         // First they become ours, so that they can be left as they were, and come back if we die here.
         let mut ours = Vec::new();
-        while ours.len() < count {
-            let since = self.loosened.load(SeqCst);
-            let loose = cells.iter().filter(|cell| is_loose::<K>(cell.load(SeqCst)));
-            if ours.len() + loose.count() >= count {
-                take_in_hand::<K>(cells, me, count, &mut ours);
-            } else if self.loosened.load(SeqCst) == since {
-                // None was loosened behind our back while we looked.
-                for &(cell, owner) in &ours {
-                    cell.store(owner, SeqCst);
-                }
-                self.loosened.fetch_add(1, SeqCst);
-                return false;
-            }
+        take_in_hand::<K>(self.cells(more), me, count as usize, &mut ours);
+        let enough = ours.len() == count as usize;
+        for (cell, owner) in ours {
+            cell.store(if enough { 0 } else { owner }, SeqCst);
         }
-        for (cell, _) in ours {
-            cell.store(0, SeqCst);
+        self.releasing.give::<K>();
+        if enough {
+            self.gate.notify::<K>(count);
         }
-        self.gate
-            .notify::<K>(u32::try_from(count).unwrap_or(u32::MAX));
-        true
+        enough
     }
 }
 

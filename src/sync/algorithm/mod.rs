@@ -20,7 +20,7 @@ mod rwlock;
 mod semaphore;
 
 pub(crate) use barrier::BarrierWords;
-pub(crate) use barrier::MOST_PARTIES;
+pub(crate) use barrier::{Arrival, MOST_PARTIES};
 pub(crate) use bounded::BoundedWords;
 pub(crate) use condition::ConditionWords;
 pub(crate) use event::EventWords;

@@ -89,6 +89,16 @@ impl RwLockWords {
         }
     }
 
+    /// The same, in a cell of the dead if there is no other.
+    #[inline]
+    fn count_or_bury<K: Keeper>(&self, more: &[AtomicU64], key: u64) -> Result<usize, NoRead> {
+        if let Some(cell) = self.count(more, key) {
+            return Ok(cell);
+        }
+        self.drained::<K>(more, K::known_dead);
+        self.count(more, key).ok_or(NoRead::Full)
+    }
+
     /// Reads: the answer is the cell, for [`end_read`](Self::end_read).
     #[inline]
     pub(crate) fn read<K: Keeper>(
@@ -108,7 +118,7 @@ impl RwLockWords {
         loop {
             let writer = self.writer.owner();
             if writer == 0 {
-                let cell = self.count(more, member_of(me)).ok_or(NoRead::Full)?;
+                let cell = self.count_or_bury::<K>(more, member_of(me))?;
                 fence_after_rmw();
                 if self.writer.owner() == 0 {
                     return Ok(cell);
@@ -136,7 +146,7 @@ impl RwLockWords {
         }
         let slice = K::slice(deadline);
         if slice.is_zero() {
-            return false;
+            return K::proved_dead(writer) && self.take_over::<K>(me);
         }
         if self.gate.sleep::<K>(since, slice) && K::proved_dead(writer) {
             self.take_over::<K>(me);
@@ -228,7 +238,7 @@ impl RwLockWords {
             }
             let slice = K::slice(deadline);
             if slice.is_zero() {
-                return false;
+                return self.drained::<K>(more(), K::proved_dead);
             }
             if self.gate.sleep::<K>(since, slice) && self.drained::<K>(more(), K::proved_dead) {
                 return true;
