@@ -107,7 +107,8 @@ pub(crate) struct Slot {
     pub(crate) waits: [AtomicU64; 8],
     /// How many of its threads are at barriers. Written by itself.
     pub(crate) in_barriers: AtomicU32,
-    _reserved: AtomicU32,
+    /// Its generation + 1, once what it held knows of its death.
+    pub(crate) counted: AtomicU32,
     /// Its name, for those who ask who holds a lock. Written by itself.
     pub(crate) name: [AtomicU64; 8],
 }
@@ -116,9 +117,6 @@ unsafe impl Shared for Slot {}
 
 /// It has owned a block: settling must look for more.
 pub(crate) const OWNS_BLOCKS: u32 = 1;
-
-/// In [`Slot::flags`]: its death was counted by the barriers that it held.
-pub(crate) const COUNTED: u32 = 4;
 
 /// In [`Slot::flags`]: it was more than a place that was reserved.
 pub(crate) const LIVED: u32 = 8;

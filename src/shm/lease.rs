@@ -119,11 +119,19 @@ impl Lease {
         if self.try_take(me) {
             return Some(Taken::Clean);
         }
-        let owner = self.word.load(Relaxed);
-        if owner == 0 {
-            return self.try_take(me).then_some(Taken::Clean);
+        loop {
+            let owner = self.word.load(Relaxed);
+            if owner == 0 {
+                return self.try_take(me).then_some(Taken::Clean);
+            }
+            if !K::proved_dead(owner) {
+                return None;
+            }
+            // It fails when somebody else has taken it over, or begun to wait.
+            if self.take_over(owner, me) {
+                return Some(Taken::OwnerDied);
+            }
         }
-        (K::proved_dead(owner) && self.take_over(owner, me)).then_some(Taken::OwnerDied)
     }
 
     #[cold]

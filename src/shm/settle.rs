@@ -7,7 +7,7 @@
 use super::arena::Arena;
 use super::blocks::{self, Owner};
 use super::keeper::Internal;
-use super::layout::{COUNTED, Kind, LIVED, OWNS_BLOCKS, Slot};
+use super::layout::{Kind, LIVED, OWNS_BLOCKS, Slot};
 use super::member::{self, Identity, Member, State, Status};
 use super::message;
 use super::object::{self, ObjectRef};
@@ -100,7 +100,8 @@ fn is_due(arena: &Arena, number: u32) -> bool {
 /// Lets the barriers and read-write locks that a dead member held know of it, before their sleepers are woken: the barriers only if it did
 /// not end well, or one of its threads was at one. Who counts twice, because the first to count was killed, breaks a barrier once too often.
 fn count_death(arena: &Arena, member: Member, slot: &Slot) {
-    if slot.flags.load(Acquire) & COUNTED != 0 {
+    let counted = member.generation.wrapping_add(1);
+    if slot.counted.load(Acquire) == counted {
         return;
     }
     let ended_well = match member.status() {
@@ -115,12 +116,16 @@ fn count_death(arena: &Arena, member: Member, slot: &Slot) {
             .filter(|_| held(arena, member.slot, number));
         let Some(cell) = cell else { continue };
         let kind = cell.kind.load(Relaxed);
+        if member.slot(arena).is_none() {
+            // Another one has counted and settled it meanwhile: what is here now is the next member.
+            return;
+        }
         let in_barrier = !ended_well || slot.in_barriers.load(Acquire) != 0;
         if kind == Kind::RwLock as u32 || kind == Kind::Barrier as u32 && in_barrier {
             cell.deaths.fetch_add(1, AcqRel);
         }
     }
-    slot.flags.fetch_or(COUNTED, AcqRel);
+    slot.counted.store(counted, Release);
 }
 
 /// One more than the largest number of an object that ever was.
@@ -201,8 +206,7 @@ fn give_back(arena: &Arena, member: Member, slot: &Slot) {
         }
     }
     slot.outcome.store(0, Relaxed);
-    // COUNTED goes with the slot: two settlers after one another must not count twice.
-    slot.flags.store(COUNTED, Relaxed);
+    slot.flags.store(0, Relaxed);
     free_slot(arena, member.slot, slot, identity);
 }
 

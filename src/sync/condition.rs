@@ -242,15 +242,15 @@ impl<H: Home> Condition<H> {
         let levels = match self.give_up(me) {
             Ok(levels) => levels,
             Err(error) => {
-                words.leave(H::more(&self.words), place);
+                words.free(H::more(&self.words), place);
                 return Err(error);
             }
         };
         let notified = words.wait::<H>(|| H::more(&self.words), place, me, deadline);
         let regained = self.regain(levels);
         // Only now: if this process had died on the way to the lock, another one had been notified.
-        if let Some(place) = notified {
-            words.leave(H::more(&self.words), place);
+        if let Some(notified) = notified {
+            words.leave::<H>(H::more(&self.words), notified);
         }
         regained.map(|()| notified.is_some())
     }

@@ -176,10 +176,10 @@ impl<H: Home> Lock<H> {
             me,
             home: PhantomData,
         };
-        H::check(&self.words).map_err(TryAcquireError::Failed)?;
         if taken == Taken::OwnerDied {
             words.inconsistent.store(1, Relaxed);
         }
+        H::check(&self.words).map_err(TryAcquireError::Failed)?;
         if words.inconsistent.load(Relaxed) == 0 {
             Ok(guard)
         } else {

@@ -191,6 +191,10 @@ impl<H: Home> RLock<H> {
                 None => words.lease.take_now::<H>(me),
             };
             let died = taken.ok_or(TryAcquireError::Busy)? == Taken::OwnerDied;
+            if let Err(error) = H::check(&self.words) {
+                words.lease.give_own::<H>(me);
+                return Err(TryAcquireError::Failed(error));
+            }
             let once = Levels { level: 1, loose: 0 };
             words.begin(once, died);
         }

@@ -21,7 +21,8 @@ const MORE: usize = 4096;
 ///
 /// **When a process dies** that wrote or read, the next one to acquire gets the lock and the news ([`AcquireError::OwnerDied`]), until
 /// somebody says [`repaired`](OwnerDied::repaired): for whoever waits at once if the dead process was reaped by its parent, within 50
-/// ms otherwise. Who is only stopped is waited for. A waiter that dies disturbs nobody.
+/// ms otherwise. Of a reader's death that nobody has noticed yet, as its parent has not reaped it and nobody wants to write, readers do not
+/// hear. Who is only stopped is waited for. A waiter that dies disturbs nobody.
 ///
 /// # Differences from Python
 /// Python has none.

@@ -97,7 +97,10 @@ impl<H: Home> Semaphore<H> {
             Some(deadline) => words.acquire::<H>(deadline),
             None => words.try_acquire(),
         };
-        H::check(&self.words)?;
+        if let Err(error) = H::check(&self.words) {
+            let _given_back = taken && words.release::<H>(1);
+            return Err(error);
+        }
         if taken {
             Ok(SemaphoreGuard {
                 semaphore: self,

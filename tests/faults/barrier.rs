@@ -11,7 +11,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row::<WaitFirst>("barrier::wait_first", "sleeps until the other one comes"),
         row::<WaitLast>("barrier::wait_last", "the other one waits"),
         row::<WaitLastAction>("barrier::wait_last_with_action", "runs the action first"),
-        row::<TimesOut>("barrier::times_out", "nobody comes: it is broken"),
+        row::<TimesOut>("barrier::times_out", "nobody comes: it is broken").long(),
         row::<Abort>("barrier::abort", "somebody waits"),
         row::<Reset>("barrier::reset", "somebody waits"),
         row::<ResetBroken>("barrier::reset_broken", "it was broken"),

@@ -24,6 +24,7 @@ pub(crate) fn rows() -> Vec<Row> {
         ),
         row::<TimesOut>("bounded::times_out", "sleeps, gives up"),
         row::<ReleaseWithSleeper>("bounded::release_with_sleeper", "somebody waits for one"),
+        row::<New>("bounded::new", "a hundred permits: an object and a block"),
         row::<AfterADeath>(
             "bounded::after_a_death",
             "takes the permit of one that died",
@@ -286,4 +287,26 @@ impl Scene for AfterADeath {
     fn check(self, _left: bool) {
         whole(&self.0);
     }
+}
+
+/// More permits than an object has room for.
+struct New;
+
+impl Scene for New {
+    const FILLS: bool = true;
+
+    fn prepare() -> Self {
+        Self
+    }
+
+    fn start(&self, keep: &Keep) -> Process {
+        let child = |taken: Lock| {
+            warm(&taken);
+            let _made = section(|| BoundedSemaphore::new(100)).unwrap();
+        };
+        let arguments = (keep.taken.clone(),);
+        Process::builder(child, arguments).start().unwrap()
+    }
+
+    fn check(self, _left: bool) {}
 }

@@ -31,7 +31,8 @@ pub(crate) fn rows() -> Vec<Row> {
         row::<owned::TimesOut<RLock>>(
             "rlock::times_out",
             "acquire_timeout sleeps, probes the owner, gives up",
-        ),
+        )
+        .long(),
         row::<owned::ReleaseWithSleeper<RLock>>(
             "rlock::release_with_sleeper",
             "somebody waits for it",

@@ -37,7 +37,7 @@ fn acquires_of_both_kinds() -> Vec<Row> {
             "rwlock::waiting_writer",
             "sleeps behind a reader while another reader waits behind it",
         ),
-        row::<owned::TimesOut<Writes>>("rwlock::write_times_out", "sleeps, gives up"),
+        row::<owned::TimesOut<Writes>>("rwlock::write_times_out", "sleeps, gives up").long(),
         row::<owned::TimesOut<WritesAfterReader>>(
             "rwlock::write_times_out_after_reader",
             "sleeps, gives up",

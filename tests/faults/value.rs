@@ -21,7 +21,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row::<owned::AcquireFree<Value<u64>>>("value::lock_free", "nobody owns it"),
         row::<owned::ReleaseFree<Value<u64>>>("value::release_free", "nobody waits for it"),
         row::<owned::AcquireTaken<Value<u64>>>("value::lock_taken", "sleeps"),
-        row::<owned::TimesOut<Value<u64>>>("value::lock_times_out", "sleeps, gives up"),
+        row::<owned::TimesOut<Value<u64>>>("value::lock_times_out", "sleeps, gives up").long(),
         row::<owned::ReleaseWithSleeper<Value<u64>>>(
             "value::release_with_sleeper",
             "somebody waits for it",
@@ -35,7 +35,7 @@ pub(crate) fn rows() -> Vec<Row> {
         row::<owned::TakeOver<Array<u64>>>("array::take_over", "the owner died; repair, release"),
         row::<NewValue>("value::new", "an object with its lock"),
         row::<NewArray>("array::new", "an object with its lock and a block"),
-        row::<DropArray>("array::drop", "the last handle"),
+        row::<DropArray>("array::drop", "the last handle").long(),
     ]
 }
 

@@ -27,6 +27,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("barrier_death::not_reaped", not_reaped),
         case("barrier_death::stopped", stopped),
         case("barrier_death::handle_given_back", handle_given_back),
+        case("barrier_death::captured_by_a_fork", captured_by_a_fork),
     ]
 }
 
@@ -284,4 +285,24 @@ fn handle_given_back() {
     assert!(!barrier.broken() && waiter.is_alive());
     barrier.wait().unwrap();
     fine(&waiter);
+}
+
+/// A copy in a forked child is a handle like any other.
+fn captured_by_a_fork() {
+    let barrier = Barrier::new(3).unwrap();
+    let (copy, here) = (barrier.clone(), Gate::new());
+    let gate = here.remote();
+    let mut fork = Process::fork(move || {
+        let _copy = copy;
+        gate.open(1);
+        Gate::new().wait();
+    });
+    fork.start().unwrap();
+    here.wait();
+    let waiters = [waiter(&barrier), waiter(&barrier)];
+    kill_and_join(&fork);
+    for waiter in waiters {
+        assert_eq!(waiter.join().unwrap(), 7);
+    }
+    breaks_and_is_reset(&barrier);
 }

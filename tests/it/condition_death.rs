@@ -24,6 +24,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("condition_death::owner_dies_while_others_wait", owner_dies),
         case("condition_death::notifier_dies_at_once", notifier_dies),
         case("condition_death::levels_die_with_the_waiter", levels),
+        case("condition_death::more_than_there_are_places", many),
         case(
             "condition_death::event_set_and_killed",
             event_set_and_killed,
@@ -259,6 +260,21 @@ fn levels() {
     assert_eq!(lock.level(), 1);
     assert_eq!(condition.notify_all().unwrap(), 0);
     drop(guard);
+}
+
+/// So many wait that more places are made; they die there, and the places are used again.
+fn many() {
+    let (condition, numbers) = (Condition::new().unwrap(), Numbers::new());
+    for _ in 0..scaled(3) {
+        let mut waiters: Vec<_> = (0..20).map(|_| waiter(&condition, &numbers)).collect();
+        let dead = waiters.split_off(5);
+        dead[..13].iter().for_each(kill_and_join);
+        assert_eq!(notify(&condition, 3), 3);
+        waiters[..3].iter().for_each(fine);
+        assert_eq!(notify(&condition, usize::MAX), 4);
+        waiters[3..].iter().chain(&dead[13..]).for_each(fine);
+        assert_eq!(notify(&condition, 1), 0);
+    }
 }
 
 fn waits_for_event(event: Event) {

@@ -20,6 +20,7 @@ mod barrier;
 mod barrier_death;
 mod barrier_processes;
 mod bounded;
+mod churn;
 mod condition;
 mod condition_death;
 mod condition_processes;
@@ -73,6 +74,7 @@ mod smoke;
 mod spares;
 mod stale;
 mod streams;
+mod struck;
 mod surroundings;
 mod sync_death;
 mod sync_storm;
@@ -98,6 +100,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     condition_processes::tests,
     condition_waits::tests,
     conditions::tests,
+    churn::tests,
     copied::tests,
     ends::tests,
     event::tests,
@@ -140,6 +143,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     streams::tests,
     smoke::tests,
     spares::tests,
+    struck::tests,
     surroundings::tests,
     barrier_death::tests,
     condition_death::tests,

@@ -324,8 +324,8 @@ impl Shelf {
             self.lock.give::<Threads>();
             let notified = self.condition.wait::<Threads>(|| &[], place, me, deadline);
             self.lock.take::<Threads>(me, NEVER);
-            if let Some(place) = notified {
-                self.condition.leave(&[], place);
+            if let Some(notified) = notified {
+                self.condition.leave::<Threads>(&[], notified);
             } else if self.goods.load(Relaxed) == 0 {
                 self.lock.give::<Threads>();
                 return false;

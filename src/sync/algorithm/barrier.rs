@@ -5,12 +5,13 @@
 //! | 0 | broken |
 //! | 1 | the action runs: the round is complete, and nobody has been let go yet |
 //! | 2..16 | rounds that have ended, one way or the other |
-//! | 16..32 | how the last sixteen of them ended, the last one first: 1 is completed |
+//! | 16..24 | how many of them were broken |
+//! | 24..32 | how the last eight of them ended, the last one first: 1 is completed |
 //! | 32..52 | how many have come |
 //! | 52..64 | deaths of holders when the first one came |
 //!
-//! The numbers wrap. Who waits remembers how many rounds had ended: when it is another number, its own is one of the last, and how it
-//! ended is still known ([`State::outcome`]). All sleep on the low half, which does not change when somebody comes.
+//! The numbers wrap. Who waits remembers them: when another number of rounds has ended, its own is among them, and how that one ended is
+//! still known ([`State::outcome`]). All sleep on the low half, which does not change when somebody comes.
 
 use crate::shm::Keeper;
 use crate::shm::lease::spins;
@@ -33,13 +34,15 @@ struct State {
     broken: bool,
     action: bool,
     rounds: u64,
+    breaks: u64,
     history: u64,
     come: u32,
     deaths: u32,
 }
 
 const ROUNDS: u64 = (1 << 14) - 1;
-const HISTORY: u64 = (1 << 16) - 1;
+const BREAKS: u64 = (1 << 8) - 1;
+const HISTORY: u64 = (1 << 8) - 1;
 const DEATHS: u32 = (1 << 12) - 1;
 
 impl State {
@@ -48,7 +51,8 @@ impl State {
             broken: word & 1 != 0,
             action: word & 2 != 0,
             rounds: word >> 2 & ROUNDS,
-            history: word >> 16 & HISTORY,
+            breaks: word >> 16 & BREAKS,
+            history: word >> 24 & HISTORY,
             come: (word >> 32) as u32 & MOST_PARTIES,
             deaths: (word >> 52) as u32 & DEATHS,
         }
@@ -58,7 +62,8 @@ impl State {
         u64::from(self.broken)
             | u64::from(self.action) << 1
             | (self.rounds & ROUNDS) << 2
-            | (self.history & HISTORY) << 16
+            | (self.breaks & BREAKS) << 16
+            | (self.history & HISTORY) << 24
             | u64::from(self.come) << 32
             | u64::from(self.deaths) << 52
     }
@@ -81,18 +86,20 @@ impl State {
             broken,
             action: false,
             rounds: self.rounds + u64::from(ends),
+            breaks: self.breaks + u64::from(ends),
             history: self.history << u64::from(ends),
             come: 0,
             ..self
         }
     }
 
-    /// How the round of one who came at `entered` has ended; `None` while it has not. Who wakes up after more than sixteen others is
-    /// told that it was broken.
+    /// How the round of one who came at `entered` has ended; `None` while it has not. Who wakes up after more than eight others, of which one
+    /// was broken, is told that it was its own.
     fn outcome(self, entered: Self) -> Option<bool> {
         match self.rounds.wrapping_sub(entered.rounds) & ROUNDS {
             0 => None,
-            ended => Some(ended <= 16 && self.history >> (ended - 1) & 1 == 1),
+            _ if self.breaks == entered.breaks => Some(true),
+            ended => Some(ended <= 8 && self.history >> (ended - 1) & 1 == 1),
         }
     }
 }
@@ -160,7 +167,7 @@ impl BarrierWords {
                 let slice = K::slice(deadline);
                 if slice.is_zero() {
                     self.end::<K>(Some(state), true);
-                    return None;
+                    continue;
                 }
                 K::sleep(&self.state, state.word(), slice);
                 self.look_for_the_dead::<K>(state);
@@ -199,9 +206,10 @@ impl BarrierWords {
 
     /// Breaks the barrier if somebody waits there.
     pub(crate) fn abandon<K: Keeper>(&self) {
-        let state = self.state();
-        if state.come > 0 && !state.broken {
-            self.end::<K>(None, true);
+        let mut state = self.state();
+        while state.come > 0 && !state.broken {
+            self.end::<K>(Some(state), true);
+            state = self.state();
         }
     }
 
@@ -277,6 +285,7 @@ mod tests {
         broken: false,
         action: false,
         rounds: 0,
+        breaks: 0,
         history: 0,
         come: 0,
         deaths: 0,
@@ -288,7 +297,8 @@ mod tests {
             broken: true,
             action: true,
             rounds: 0x3abc,
-            history: 0xdef1,
+            breaks: 0x9e,
+            history: 0xf1,
             come: 0xf_1234,
             deaths: 0x567,
         };
@@ -307,9 +317,7 @@ mod tests {
 
     #[test]
     fn late_sleepers_learn_how_their_round_ended() {
-        let ends = [
-            true, false, true, true, false, false, true, false, true, true,
-        ];
+        let ends = [true, false, true, true, false, false, true, true];
         for first in [0, ROUNDS - 5] {
             let mut state = State {
                 rounds: first,
@@ -326,9 +334,16 @@ mod tests {
                     now.ended(true)
                 });
             }
-            for (now, completed) in entered.into_iter().zip(ends) {
+            for (&now, completed) in entered.iter().zip(ends) {
                 assert_eq!(state.outcome(now), Some(completed));
             }
+            // However many rounds are completed meanwhile, it was not broken when none was.
+            let last = come(kept(state.ended(false)));
+            for _ in 0..1000 {
+                state = kept(come(state).completed());
+            }
+            assert_eq!(state.outcome(last), Some(true));
+            assert_eq!(state.outcome(entered[0]), Some(false), "nobody knows");
         }
     }
 

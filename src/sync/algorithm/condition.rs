@@ -34,6 +34,8 @@ const INLINE: usize = if cfg!(loom) { 6 } else { 21 };
 pub struct ConditionWords {
     /// How many have come. Written under the lock of the condition.
     turn: AtomicU64,
+    /// Places from here on were never taken. Written under the lock of the condition.
+    high: AtomicU64,
     places: [AtomicU64; INLINE],
 }
 
@@ -85,6 +87,20 @@ impl Place<'_> {
     }
 }
 
+/// What one has who was notified.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Notified {
+    place: usize,
+    /// The place of a dead one, whose mark came too.
+    other: Option<usize>,
+}
+
+impl Notified {
+    fn at(place: usize) -> Self {
+        Self { place, other: None }
+    }
+}
+
 impl ConditionWords {
     fn place<'a>(&'a self, more: &'a [AtomicU64], index: usize) -> Option<Place<'a>> {
         let cells = Cells::new(&self.places, more);
@@ -96,22 +112,34 @@ impl ConditionWords {
 
     fn places<'a>(&'a self, more: &'a [AtomicU64]) -> impl Iterator<Item = (usize, Place<'a>)> {
         let count = Cells::new(&self.places, more).len() / WORDS;
-        (0..count).filter_map(move |index| Some((index, self.place(more, index)?)))
+        let high = usize::try_from(self.high.load(Acquire)).unwrap_or(count);
+        (0..high.min(count)).filter_map(move |index| Some((index, self.place(more, index)?)))
     }
 
     /// Takes a place, under the lock; `None` when all are taken.
     pub(crate) fn enter<K: Keeper>(&self, more: &[AtomicU64], me: u64) -> Option<usize> {
-        let turn = self.turn.load(Relaxed);
-        for (index, place) in self.places(more) {
+        let mut places = self.places(more);
+        let free = places.find(|&(_, place)| {
             let who = place.who.load(Acquire);
-            let free = who == 0 || K::known_dead(owner(who)) && !self.wanted::<K>(more, place);
-            if free && place.who.compare_exchange(who, me, AcqRel, Relaxed).is_ok() {
-                place.turn.store(turn, Relaxed);
-                self.turn.store(turn + 1, Relaxed);
-                return Some(index);
-            }
-        }
-        None
+            who == 0 || K::known_dead(owner(who)) && !self.wanted::<K>(more, place)
+        });
+        let index = free.map_or_else(|| self.raise(more), |(index, _)| Some(index))?;
+        let place = self.place(more, index)?;
+        let turn = self.turn.load(Relaxed);
+        // All of it before it is ours: from then on it may be notified.
+        place.turn.store(turn, Relaxed);
+        self.turn.store(turn.wrapping_add(1), Relaxed);
+        place.who.store(me, Release);
+        Some(index)
+    }
+
+    /// A place that was never taken.
+    fn raise(&self, more: &[AtomicU64]) -> Option<usize> {
+        let high = self.high.load(Relaxed);
+        let index = usize::try_from(high).ok()?;
+        self.place(more, index)?;
+        self.high.store(high + 1, Release);
+        Some(index)
     }
 
     /// Is there a mark in the place of a dead one that somebody else should have?
@@ -122,22 +150,22 @@ impl ConditionWords {
         marked && others.any(|(_, other)| other.turn.load(Relaxed) < before && other.waits::<K>())
     }
 
-    /// Sleeps in a place until notified: the answer is the place to [`leave`](Self::leave) once the lock is had again. `None`
-    /// when the deadline has come first; then the place is free.
+    /// Sleeps in a place until notified: the answer is what to [`leave`](Self::leave) once the lock is had again. `None` when the
+    /// deadline has come first; then the place is free.
     pub(crate) fn wait<'a, K: Keeper>(
         &'a self,
         more: impl Fn() -> &'a [AtomicU64],
         index: usize,
         me: u64,
         deadline: Deadline,
-    ) -> Option<usize> {
+    ) -> Option<Notified> {
         let place = self.place(more(), index)?;
         let mut spins = spins();
         loop {
             let who = place.who.load(Acquire);
             // A place that is not ours any more was overwritten by somebody gone mad.
             if who & NOTIFIED != 0 || owner(who) != me {
-                return Some(index);
+                return Some(Notified::at(index));
             }
             if spins > 0 {
                 spins -= 1;
@@ -146,7 +174,7 @@ impl ConditionWords {
             }
             let slice = K::slice(deadline);
             if slice.is_zero() {
-                return (!place.leave()).then_some(index);
+                return (!place.leave()).then_some(Notified::at(index));
             }
             let sleeps = place
                 .who
@@ -156,43 +184,49 @@ impl ConditionWords {
             }
             K::sleep(place.who, who, slice);
             if place.who.load(Acquire) & NOTIFIED == 0
-                && let Some(index) = self.inherit::<K>(more(), index, me)
+                && let Some(notified) = self.inherit::<K>(more(), index, me)
             {
-                return Some(index);
+                return Some(notified);
             }
         }
     }
 
-    /// Takes over the place of one that died notified: its mark is ours. The answer is that place.
-    fn inherit<K: Keeper>(&self, more: &[AtomicU64], index: usize, me: u64) -> Option<usize> {
+    /// Takes over the place of one that died notified: its mark is ours.
+    fn inherit<K: Keeper>(&self, more: &[AtomicU64], index: usize, me: u64) -> Option<Notified> {
         let own = self.place(more, index)?;
         let came = own.turn.load(Relaxed);
-        for (other, place) in self.places(more) {
+        let (dead, place, who) = self.places(more).find_map(|(dead, place)| {
             let who = place.who.load(Acquire);
             let before = place.before.load(Relaxed);
-            let dead = who & NOTIFIED != 0 && came < before && K::proved_dead(owner(who));
-            let ours = me | NOTIFIED;
-            if !dead
-                || place
-                    .who
-                    .compare_exchange(who, ours, AcqRel, Relaxed)
-                    .is_err()
-            {
-                continue;
-            }
-            if own.leave() {
-                return Some(other);
-            }
-            // Notified as well: this mark is for somebody else. It is set before ours is gone: rather one too many than none.
-            self.mark::<K>(more, 1, before);
-            place.who.store(0, Release);
-            return None;
+            let marked = who & NOTIFIED != 0 && came < before;
+            (marked && K::proved_dead(owner(who))).then_some((dead, place, who))
+        })?;
+        let ours = place
+            .who
+            .compare_exchange(who, me | NOTIFIED, AcqRel, Relaxed);
+        match (ours.is_ok(), ours.is_ok() && own.leave()) {
+            (false, _) => None,
+            (true, true) => Some(Notified::at(dead)),
+            // Notified as well: that mark is for somebody else, who gets it once we have the lock, or inherits it from us.
+            (true, false) => Some(Notified {
+                place: index,
+                other: Some(dead),
+            }),
         }
-        None
     }
 
-    /// Gives the place of a notified one back, under the lock.
-    pub(crate) fn leave(&self, more: &[AtomicU64], index: usize) {
+    /// Gives the place of a notified one back, under the lock, and hands on the mark that it has too many.
+    pub(crate) fn leave<K: Keeper>(&self, more: &[AtomicU64], notified: Notified) {
+        if let Some(other) = notified.other.and_then(|other| self.place(more, other)) {
+            // Set before ours is gone: rather one too many than none.
+            self.mark::<K>(more, 1, other.before.load(Relaxed));
+            other.who.store(0, Release);
+        }
+        self.free(more, notified.place);
+    }
+
+    /// Gives a place back in which nobody was notified.
+    pub(crate) fn free(&self, more: &[AtomicU64], index: usize) {
         if let Some(place) = self.place(more, index) {
             place.who.store(0, Release);
         }
@@ -203,7 +237,7 @@ impl ConditionWords {
         self.mark::<K>(more, count, self.turn.load(Relaxed))
     }
 
-    /// Marks the first `count` of those who came before the turn `before`.
+    /// Marks the first `count` of those who came before the turn `before`, under the lock.
     fn mark<K: Keeper>(&self, more: &[AtomicU64], count: usize, before: u64) -> usize {
         let mut waiting: Vec<(u64, Place<'_>)> = Vec::new();
         for (_, place) in self.places(more) {

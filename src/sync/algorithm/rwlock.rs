@@ -8,7 +8,9 @@ use super::cells::Cells;
 use super::gate::Gate;
 use crate::shm::lease::{member_of, spins};
 use crate::shm::{Keeper, Lease, Taken};
-use crate::sys::atomic::{AtomicU32, AtomicU64, Relaxed, SeqCst, fence_after_rmw};
+use crate::sys::atomic::{
+    AcqRel, Acquire, AtomicU32, AtomicU64, Relaxed, Release, SeqCst, fence_after_rmw,
+};
 use crate::sys::clock::Deadline;
 
 /// In a cell: how many threads of the process read. The other bits name it.
@@ -65,27 +67,29 @@ impl RwLockWords {
         self.inconsistent.store(0, Relaxed);
     }
 
-    /// Counts a reader of the member `key`; the answer is its cell.
+    /// Counts a reader of the member `key`; the answer is its cell, `None` when all are those of others.
     #[inline]
     fn count(&self, more: &[AtomicU64], key: u64) -> Option<usize> {
-        let mut free = None;
-        for (index, cell) in self.cells(more).iter().enumerate() {
-            let mut word = cell.load(Relaxed);
-            while word & !READERS == key && word & READERS < READERS {
-                match cell.compare_exchange(word, word + 1, SeqCst, Relaxed) {
-                    Ok(_) => return Some(index),
-                    Err(now) => word = now,
+        loop {
+            let mut free = None;
+            for (index, cell) in self.cells(more).iter().enumerate() {
+                let mut word = cell.load(Relaxed);
+                while word & !READERS == key && word & READERS < READERS {
+                    match cell.compare_exchange(word, word + 1, SeqCst, Relaxed) {
+                        Ok(_) => return Some(index),
+                        Err(now) => word = now,
+                    }
+                }
+                if word & READERS == 0 && free.is_none() {
+                    free = Some((index, cell, word));
                 }
             }
-            if word & READERS == 0 && free.is_none() {
-                free = Some((index, cell, word));
+            let (index, cell, word) = free?;
+            // Nobody of that process reads any more: the cell is free for another.
+            let ours = cell.compare_exchange(word, key | 1, SeqCst, Relaxed);
+            if ours.is_ok() {
+                return Some(index);
             }
-        }
-        let (index, cell, word) = free?;
-        // Nobody of that process reads any more: the cell is free for another.
-        match cell.compare_exchange(word, key | 1, SeqCst, Relaxed) {
-            Ok(_) => Some(index),
-            Err(_) => self.count(more, key),
         }
     }
 
@@ -108,7 +112,7 @@ impl RwLockWords {
         deaths: &AtomicU32,
         deadline: Option<Deadline>,
     ) -> Result<usize, NoRead> {
-        let died = deaths.load(Relaxed);
+        let died = deaths.load(Acquire);
         if died != self.heard.load(Relaxed) {
             // A reader may have been among them.
             self.drained::<K>(more, K::known_dead);
@@ -198,7 +202,8 @@ impl RwLockWords {
         fence_after_rmw();
         let drained = self.await_readers::<K>(more, deadline);
         if drained {
-            self.alone.store(1, Relaxed);
+            // No write of the caller comes before this.
+            self.alone.swap(1, AcqRel);
         } else {
             self.end_write::<K>();
         }
@@ -209,7 +214,7 @@ impl RwLockWords {
     fn bury_writer(&self) {
         if self.alone.load(Relaxed) != 0 {
             self.inconsistent.store(1, Relaxed);
-            self.alone.store(0, Relaxed);
+            self.alone.store(0, Release);
         }
     }
 
@@ -266,7 +271,7 @@ impl RwLockWords {
 
     #[inline]
     pub(crate) fn end_write<K: Keeper>(&self) {
-        self.alone.store(0, Relaxed);
+        self.alone.store(0, Release);
         self.writer.give::<K>();
         self.gate.notify::<K>(u32::MAX);
     }
