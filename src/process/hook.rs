@@ -74,7 +74,7 @@ pub(super) fn was_meant() -> bool {
 
 /// The section holds pointers to functions of exactly this type, which the loader calls.
 #[used]
-#[unsafe(link_section = ".init_array")]
+#[cfg_attr(not(miri), unsafe(link_section = ".init_array"))]
 static HOOK: image::Constructor = hook;
 
 /// Named by whoever starts processes, so that the linker cannot leave this file out.

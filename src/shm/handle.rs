@@ -117,10 +117,6 @@ impl Handle {
     /// Is the object still there? Asked after its lease was taken, because a cell outlives its object.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
-        if member::known().is_none() {
-            // Forked behind our back: from now on it holds what it has handles of, or they are stale.
-            member::own()?;
-        }
         if self.cell.generation.load(Acquire) == self.object.generation {
             Ok(())
         } else {

@@ -86,10 +86,17 @@ impl Keeper for WithinProcess {
     }
 
     fn sleep(word: &AtomicU64, expected: u64, timeout: Duration) {
+        if cfg!(miri) {
+            // Miri takes the kernel's look at half of a word for a race of the program's. There sleepers look again themselves.
+            return std::thread::yield_now();
+        }
         futex::wait(low_half(word), low(expected), timeout, Scope::Private);
     }
 
     fn wake(word: &AtomicU64, count: u32) -> u32 {
+        if cfg!(miri) {
+            return 0;
+        }
         futex::wake(low_half(word), count, Scope::Private)
     }
 

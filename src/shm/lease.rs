@@ -31,7 +31,10 @@ const LOOSE: u64 = 1 << 63;
 const TID: u64 = 0x7f_fffe;
 
 /// Looks before the first sleep, when there is more than one CPU.
-const SPINS: u32 = 100;
+const SPINS: u32 = 1000;
+
+/// The longest time between two looks at a lease, in pauses of the processor.
+const MOST_PAUSES: u32 = 16;
 
 /// How often to look at a word before sleeping on it: what another CPU is about to change is seen long before a sleeper is awake.
 #[inline]
@@ -138,6 +141,7 @@ impl Lease {
     fn take_contended<K: Keeper>(&self, me: u64, deadline: Deadline) -> Option<Taken> {
         let mut mine = me;
         let mut spins = spins();
+        let mut pauses = 1;
         loop {
             let owner = self.word.load(Relaxed);
             if owner == 0 {
@@ -153,8 +157,12 @@ impl Lease {
                     return Some(Taken::OwnerDied);
                 }
             } else if spins > 0 && owner & WAITERS == 0 {
-                spins -= 1;
-                std::hint::spin_loop();
+                // Ever more seldom: each look takes the cache line away from the owner, who works in it.
+                spins = spins.saturating_sub(pauses);
+                for _ in 0..pauses {
+                    std::hint::spin_loop();
+                }
+                pauses = (2 * pauses).min(MOST_PAUSES);
             } else if self.say_waiting(owner) {
                 let slice = K::slice(deadline);
                 if slice.is_zero() {

@@ -151,6 +151,15 @@ pub(crate) fn own() -> Result<Member> {
     known().map_or_else(claim, Ok)
 }
 
+/// Makes this process a member, if it was forked behind our back: from now on it holds what it has handles of, or they are stale.
+#[inline]
+pub(crate) fn join() -> Result<()> {
+    if known().is_none() {
+        claim()?;
+    }
+    Ok(())
+}
+
 fn set_own(member: Member) {
     OWN.store(
         u64::from(member.slot + 1) << 32 | u64::from(member.generation),

@@ -130,6 +130,7 @@ impl<H: Home> Barrier<H> {
     /// # Errors
     /// [`ErrorKind::StaleHandle`] when the barrier is gone.
     pub fn abort(&self) -> Result<()> {
+        H::join()?;
         H::check(&self.words)?;
         H::words(&self.words).reset::<H>(true);
         Ok(())
@@ -140,6 +141,7 @@ impl<H: Home> Barrier<H> {
     /// # Errors
     /// [`ErrorKind::StaleHandle`] when the barrier is gone.
     pub fn reset(&self) -> Result<()> {
+        H::join()?;
         H::check(&self.words)?;
         H::words(&self.words).reset::<H>(false);
         Ok(())

@@ -65,6 +65,7 @@ impl<H: Home> Event<H> {
     /// [`ErrorKind::StaleHandle`](crate::ErrorKind::StaleHandle) when the event is gone.
     #[inline]
     pub fn set(&self) -> Result<()> {
+        H::join()?;
         H::check(&self.words)?;
         H::words(&self.words).set::<H>();
         Ok(())
@@ -76,6 +77,7 @@ impl<H: Home> Event<H> {
     /// [`ErrorKind::StaleHandle`](crate::ErrorKind::StaleHandle) when the event is gone.
     #[inline]
     pub fn clear(&self) -> Result<()> {
+        H::join()?;
         H::check(&self.words)?;
         H::words(&self.words).clear();
         Ok(())

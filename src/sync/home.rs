@@ -75,6 +75,8 @@ pub(super) mod sealed {
         fn grow<W: Words>(of: &Self::Of<W>, count: usize) -> Result<()>;
         /// How many processes with a handle have died.
         fn deaths<W: Words>(of: &Self::Of<W>) -> &AtomicU32;
+        /// Makes this process one that may use words, for verbs that need no owner.
+        fn join() -> Result<()>;
         /// This thread as an owner.
         fn me() -> Result<u64>;
         /// May this thread let go of what `me` took?
@@ -120,6 +122,11 @@ impl sealed::Place for AcrossProcesses {
 
     fn deaths<W: Words>(of: &Remote<W>) -> &AtomicU32 {
         &of.0.cell().deaths
+    }
+
+    #[inline]
+    fn join() -> Result<()> {
+        member::join()
     }
 
     #[inline]
@@ -183,6 +190,11 @@ impl sealed::Place for WithinProcess {
 
     fn deaths<W: Words>(of: &Arc<Local<W>>) -> &AtomicU32 {
         &of.deaths
+    }
+
+    #[inline]
+    fn join() -> Result<()> {
+        Ok(())
     }
 
     #[inline]

@@ -85,7 +85,7 @@ impl<H: Home> Lock<H> {
     ///
     /// # Errors
     /// [`AcquireError::OwnerDied`] holds the guard and the news that the last owner died.
-    #[inline]
+    #[inline(always)]
     pub fn acquire(&self) -> Result<LockGuard<'_, H>, AcquireError<LockGuard<'_, H>>> {
         self.acquire_again().map_err(TryAcquireError::patient)
     }
@@ -125,6 +125,7 @@ impl<H: Home> Lock<H> {
     /// # Ok::<(), multiproc::Error>(())
     /// ```
     pub fn release(&self) -> Result<()> {
+        H::join()?;
         H::check(&self.words)?;
         let lease = &H::words(&self.words).lease;
         match (lease.give_loose::<H>(), lease.is_taken()) {
@@ -150,7 +151,7 @@ impl<H: Home> Lock<H> {
     }
 
     /// [`acquire`](Self::acquire) with the errors of the others.
-    #[inline]
+    #[inline(always)]
     pub(super) fn acquire_again(
         &self,
     ) -> Result<LockGuard<'_, H>, TryAcquireError<LockGuard<'_, H>>> {
@@ -158,7 +159,7 @@ impl<H: Home> Lock<H> {
     }
 
     /// Without a deadline it does not wait.
-    #[inline]
+    #[inline(always)]
     fn take(
         &self,
         deadline: Option<Deadline>,

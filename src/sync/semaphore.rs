@@ -126,6 +126,7 @@ impl<H: Home> Semaphore<H> {
     /// [`ErrorKind::InvalidInput`] for none; [`ErrorKind::Misuse`], and nothing is changed, when there would be more than `i32::MAX`.
     #[inline]
     pub fn release_many(&self, count: u32) -> Result<()> {
+        H::join()?;
         H::check(&self.words)?;
         if count == 0 {
             return invalid("a release of no permits");

@@ -158,6 +158,7 @@ impl<T: Plain> Data<T> {
     /// Where the value `index` lies, if the object is still there.
     #[inline]
     pub(super) fn offset(&self, index: usize) -> Result<u64> {
+        member::join()?;
         self.handle.check()?;
         if index < self.length {
             Ok(self.offset + (index * size_of::<T>()) as u64)

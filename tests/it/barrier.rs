@@ -17,6 +17,7 @@ pub(crate) fn tests() -> Vec<Case> {
         "barrier::one_party" => one_party,
         "barrier::action" => action,
         "barrier::action_that_panics" => action_panics,
+        "barrier::party_that_panics" => party_panics,
         "barrier::abort" => abort,
         "barrier::reset" => reset,
         "barrier::abort_and_reset" => abort_and_reset,
@@ -217,6 +218,27 @@ fn action_aborts() {
     barrier.reset().unwrap();
     works(&barrier);
     assert_eq!(ACTED.load(SeqCst), 2);
+}
+
+/// Who panics with a handle will not come: who waits need not wait any more. A round that nobody has come to is not broken.
+fn party_panics<H: Home>() {
+    let barrier = sync::Barrier::<H>::new(3).unwrap();
+    let panics = || {
+        let _handle = barrier.clone();
+        std::panic::resume_unwind(Box::new("on purpose"));
+    };
+    assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+    works(&barrier);
+    std::thread::scope(|scope| {
+        let waiters = sleepers(scope, 2, || kind(barrier.wait()));
+        assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap(), ErrorKind::BrokenBarrier);
+        }
+    });
+    is_broken(&barrier);
+    barrier.reset().unwrap();
+    works(&barrier);
 }
 
 fn abort<H: Home>() {

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::sync::mpsc;
 use std::thread::{Scope, ScopedJoinHandle};
 
-/// Returns when that thread sleeps. It must be on its way to do so.
+/// Returns when that thread sleeps, or has come to an end. It must be on its way to do so.
 fn falls_asleep(thread: Pid) {
-    while state_of(thread) != Some('S') {
+    while state_of(thread).is_some_and(|state| !"SZX".contains(state)) {
         std::thread::yield_now();
     }
 }
