@@ -26,6 +26,8 @@ pub struct AcrossProcesses(());
 pub struct WithinProcess(());
 
 impl Keeper for AcrossProcesses {
+    type Internal = Internal;
+
     fn slice(deadline: Deadline) -> Duration {
         deadline.slice(SLICE)
     }
@@ -54,9 +56,11 @@ impl Keeper for AcrossProcesses {
 /// The home of this crate's own leases in the arena. A thread does not end while it owns one, so a word that names a thread which
 /// does not exist was written by somebody gone mad, and nobody has to be waited for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Internal(());
+pub struct Internal(());
 
 impl Keeper for Internal {
+    type Internal = Self;
+
     fn slice(deadline: Deadline) -> Duration {
         AcrossProcesses::slice(deadline)
     }
@@ -81,6 +85,8 @@ impl Keeper for Internal {
 }
 
 impl Keeper for WithinProcess {
+    type Internal = Self;
+
     fn slice(deadline: Deadline) -> Duration {
         deadline.slice(LONG)
     }

@@ -53,6 +53,8 @@ pub(crate) enum Taken {
 
 /// Who can own a lease, and how it is waited for: the difference between the two homes.
 pub trait Keeper {
+    /// The same for leases that no user holds: no thread ends while it owns one.
+    type Internal: Keeper;
     /// How long to sleep at most, until the deadline: zero when it has passed.
     fn slice(deadline: Deadline) -> Duration;
     /// Sleeps while the low half of the word is that of `expected`; returns for any reason, after `timeout` at the latest.

@@ -66,6 +66,7 @@ mod runner;
 mod runner_checks;
 mod rwlock;
 mod scribble;
+mod scribbled;
 mod semaphore;
 mod semaphore_death;
 mod signals;

@@ -4,6 +4,7 @@
 
 use crate::kit::{leave, start};
 use crate::runner::{Case, Gate, RemoteGate, case, program, program_command, scaled};
+use crate::scribbled::All;
 use multiproc::arena::{set_size, usage};
 use multiproc::{Lock, Process, Queue, TryAcquireError};
 use std::fs::{self, OpenOptions};
@@ -136,14 +137,21 @@ fn family() {
             .put((Queue::<u8>::new().unwrap(), "text".to_owned()))
             .unwrap();
     }
+    let all = All::new().unwrap();
+    all.used();
     let here = Gate::new();
     let bystander = start(|lock: Lock| use_lock(&lock), (lock.clone(),));
     bystander.join().unwrap();
     let mad = start(scribbles, (madness, seed, here.remote()));
     here.wait();
     uses(&queue, &nested, &lock, &mad);
+    say("primitives");
+    all.used();
+    if let Ok(fresh) = All::new() {
+        fresh.used();
+    }
     say("drops\n");
-    drop((queue, nested, lock));
+    drop((queue, nested, lock, all));
     leave(0);
 }
 

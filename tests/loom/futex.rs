@@ -27,6 +27,8 @@ fn address(word: &AtomicU64) -> usize {
 }
 
 impl Keeper for Threads {
+    type Internal = Self;
+
     fn slice(deadline: Deadline) -> Duration {
         deadline.slice(Duration::MAX)
     }

@@ -162,7 +162,7 @@ impl BoundedWords {
     /// not so many.
     pub(crate) fn release_loose<K: Keeper>(&self, more: &[AtomicU64], me: u64, count: u32) -> bool {
         // One at a time, or two would each see too few because the other has some in hand.
-        let _taken = self.releasing.take::<K>(me, Deadline::NEVER);
+        let _taken = self.releasing.take::<K::Internal>(me, Deadline::NEVER);
         // First they become ours, so that they can be left as they were, and come back if we die here.
         let mut ours = Vec::new();
         take_in_hand::<K>(self.cells(more), me, count as usize, &mut ours);
@@ -170,7 +170,7 @@ impl BoundedWords {
         for (cell, owner) in ours {
             cell.store(if enough { 0 } else { owner }, SeqCst);
         }
-        self.releasing.give::<K>();
+        self.releasing.give::<K::Internal>();
         if enough {
             self.gate.notify::<K>(count);
         }

@@ -104,9 +104,10 @@ impl Notified {
 impl ConditionWords {
     fn place<'a>(&'a self, more: &'a [AtomicU64], index: usize) -> Option<Place<'a>> {
         let cells = Cells::new(&self.places, more);
-        let who = cells.get(WORDS * index)?;
-        let turn = cells.get(WORDS * index + 1)?;
-        let before = cells.get(WORDS * index + 2)?;
+        let first = index.checked_mul(WORDS)?;
+        let who = cells.get(first)?;
+        let turn = cells.get(first + 1)?;
+        let before = cells.get(first + 2)?;
         Some(Place { who, turn, before })
     }
 
