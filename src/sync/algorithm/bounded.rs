@@ -118,7 +118,8 @@ impl BoundedWords {
         me: u64,
         deadline: Deadline,
     ) -> Option<usize> {
-        for _ in 0..spins() {
+        // A look at many cells takes as long as many looks.
+        for _ in 0..spins() / self.bound().max(1) {
             std::hint::spin_loop();
             if let Some(index) = self.take::<K>(more, me) {
                 return Some(index);

@@ -119,18 +119,27 @@ impl ConditionWords {
 
     /// Takes a place, under the lock; `None` when all are taken.
     pub(crate) fn enter<K: Keeper>(&self, more: &[AtomicU64], me: u64) -> Option<usize> {
-        let mut places = self.places(more);
-        let free = places.find(|&(_, place)| {
-            let who = place.who.load(Acquire);
-            who == 0 || K::known_dead(owner(who)) && !self.wanted::<K>(more, place)
-        });
-        let index = free.map_or_else(|| self.raise(more), |(index, _)| Some(index))?;
-        let place = self.place(more, index)?;
         let turn = self.turn.load(Relaxed);
-        // All of it before it is ours: from then on it may be notified.
-        place.turn.store(turn, Relaxed);
+        let takes = |place: Place<'_>| {
+            let who = place.who.load(Acquire);
+            let free = who == 0 || K::known_dead(owner(who)) && !self.wanted::<K>(more, place);
+            if free {
+                // Before it is ours: from then on it may be notified.
+                place.turn.store(turn, Relaxed);
+            }
+            // It fails when another waiter has just inherited the place of a dead one.
+            free && place.who.compare_exchange(who, me, AcqRel, Relaxed).is_ok()
+        };
+        let index = self
+            .places(more)
+            .find_map(|(index, place)| takes(place).then_some(index));
+        let index = match index {
+            Some(index) => index,
+            None => self
+                .raise(more)
+                .filter(|&index| self.place(more, index).is_some_and(takes))?,
+        };
         self.turn.store(turn.wrapping_add(1), Relaxed);
-        place.who.store(me, Release);
         Some(index)
     }
 

@@ -230,7 +230,8 @@ impl RwLockWords {
         let Some(deadline) = deadline else {
             return self.drained::<K>(more(), K::proved_dead);
         };
-        for _ in 0..spins() {
+        // A look at many cells takes as long as many looks.
+        for _ in 0..spins() as usize / self.cells(more()).len() {
             std::hint::spin_loop();
             if self.drained::<K>(more(), K::known_dead) {
                 return true;
