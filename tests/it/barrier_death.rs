@@ -43,7 +43,11 @@ fn passes(barrier: Barrier) {
 
 /// A process that waits at the barrier, asleep.
 fn waiter(barrier: &Barrier) -> Process {
+    let others = barrier.n_waiting();
     let process = start(passes, (barrier.clone(),));
+    while barrier.n_waiting() == others {
+        std::thread::yield_now();
+    }
     asleep(pid_of(&process));
     process
 }

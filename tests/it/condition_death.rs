@@ -2,6 +2,7 @@
 
 use crate::kit::{
     Numbers, RemoteNumbers, asleep, kill_and_join, kill_and_wait, pid_of, start, stop_and_wait,
+    waiting,
 };
 use crate::runner::{Case, Gate, RemoteGate, case, scaled};
 use crate::ways::{fine, start_by};
@@ -58,7 +59,11 @@ fn waits(condition: Condition, numbers: RemoteNumbers) {
 
 /// A process that waits, and sleeps.
 fn waiter(condition: &Condition, numbers: &Numbers) -> Process {
+    let others = waiting(condition);
     let process = start(waits, (condition.clone(), numbers.remote()));
+    while waiting(condition) == others {
+        std::thread::yield_now();
+    }
     asleep(pid_of(&process));
     process
 }

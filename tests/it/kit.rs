@@ -3,7 +3,7 @@
 //! Only std and nix, none of the crate's own means but `Process` itself.
 
 use crate::runner::{RemoteGate, wait_for_exit};
-use multiproc::{Arguments, Callable, Process};
+use multiproc::{Arguments, Callable, Condition, Process};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{ForkResult, Pid, fork};
@@ -185,13 +185,27 @@ pub(crate) fn say_and_wait(here: RemoteGate, there: RemoteGate) {
     there.wait();
 }
 
-/// Returns when a process sleeps for one of the crate's own words, in its first thread.
+/// Returns when a process sleeps for one of the crate's own words, in its first thread. One that was woken already and has not run yet
+/// does not sleep: it was on its way.
 pub(crate) fn asleep(pid: Pid) {
     let futex = format!("{} ", nix::libc::SYS_futex);
     let call = format!("/proc/{pid}/syscall");
-    while !fs::read_to_string(&call).unwrap().starts_with(&futex) {
+    let sleeps = || {
+        let in_futex = fs::read_to_string(&call).unwrap().starts_with(&futex);
+        in_futex && state_of(pid) == Some('S')
+    };
+    let mut looks = 0;
+    while looks < 3 {
+        looks = if sleeps() { looks + 1 } else { 0 };
         std::thread::yield_now();
     }
+}
+
+/// How many wait for a condition.
+pub(crate) fn waiting(condition: &Condition) -> usize {
+    let text = format!("{condition:?}");
+    let (_, count) = text.split_once("waiting: ").unwrap();
+    count.split([',', ' ']).next().unwrap().parse().unwrap()
 }
 
 /// Kills a process, and joins it.

@@ -1,6 +1,8 @@
 //! Waiters that are killed: they block nobody, and the wake-up that one took with it goes to the next.
 
-use crate::kit::{Numbers, RemoteNumbers, asleep, kill_and_join, pid_of, start, stop_and_wait};
+use crate::kit::{
+    Numbers, RemoteNumbers, asleep, kill_and_join, pid_of, start, stop_and_wait, waiting,
+};
 use crate::runner::{Case, case, scaled};
 use multiproc::sync::Guard;
 use multiproc::{
@@ -65,6 +67,11 @@ trait Kind: Clone + Serialize + DeserializeOwned + Send + 'static {
 
     /// Waits for it, has it, and calls `got`.
     fn wait(&self, got: impl FnOnce());
+
+    /// How many wait, where that can be seen. A process that sleeps may do so for something else, on its way there.
+    fn waiting(&self) -> Option<usize> {
+        None
+    }
 
     /// Gives it once more, if it does not go from hand to hand by itself.
     fn give_again(&self) {}
@@ -185,6 +192,10 @@ impl Kind for Condition {
         got();
     }
 
+    fn waiting(&self) -> Option<usize> {
+        Some(waiting(self))
+    }
+
     fn give_again(&self) {
         let _guard = guard(self.acquire());
         self.notify(1).unwrap();
@@ -226,7 +237,16 @@ fn waits<K: Kind>(kind: K, numbers: RemoteNumbers) {
 
 /// A process that waits, and sleeps.
 fn waiter<K: Kind>(kind: &K, numbers: &Numbers) -> Process {
-    let process = start(waits::<K>, (kind.clone(), numbers.remote()));
+    started(kind, || start(waits::<K>, (kind.clone(), numbers.remote())))
+}
+
+/// A process that is one more who waits, once it sleeps.
+fn started<K: Kind>(kind: &K, start: impl FnOnce() -> Process) -> Process {
+    let others = kind.waiting();
+    let process = start();
+    while kind.waiting().is_some_and(|now| Some(now) == others) {
+        std::thread::yield_now();
+    }
     asleep(pid_of(&process));
     process
 }
@@ -300,8 +320,8 @@ fn woken<K: Kind>() {
     while rounds < scaled(200) {
         let (mut both, mut before) = (Vec::new(), None);
         kind.give_after(|| {
-            let first = start(waits_idly::<K>, (kind.clone(), ignored.remote()));
-            asleep(pid_of(&first));
+            let idly = || start(waits_idly::<K>, (kind.clone(), ignored.remote()));
+            let first = started(&kind, idly);
             both.extend([first, waiter(&kind, &ignored)]);
             before = switches(pid_of(&both[0]));
         });
