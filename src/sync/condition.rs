@@ -184,7 +184,7 @@ impl<H: Home> Condition<H> {
     /// # Errors
     /// [`ErrorKind::Misuse`] when this thread does not own the lock, or has a guard of a value that it protects;
     /// [`ErrorKind::OwnerDied`] when the lock came back from a dead owner: it is owned, and what it protects may be half changed;
-    /// [`ErrorKind::NoSpace`] when thousands wait already.
+    /// [`ErrorKind::NoSpace`] when thousands wait already, or more than seven and the arena is full.
     pub fn wait(&self) -> Result<()> {
         self.wait_until(Deadline::NEVER).map(|_| ())
     }

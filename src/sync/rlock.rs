@@ -40,6 +40,8 @@ pub(super) struct Levels {
 /// Handles, guards, deaths and waiting are those of [`Lock`](super::Lock). Each guard is one level; a level whose guard was
 /// [given up](RLockGuard::forget) is let go by [`release`](Self::release), by the owner only.
 ///
+/// A thread that ends with a level in its hands leaves it to its number: a later thread of the process that gets the number again owns it.
+///
 /// # Differences from Python
 /// A death is noticed. Releasing what another thread owns is an error ([`ErrorKind::Misuse`]), where Python asserts.
 ///
