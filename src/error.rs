@@ -18,6 +18,8 @@ pub enum ErrorKind {
     TimedOut,
     /// The other side said that nothing more will come, or will be taken.
     Closed,
+    /// Nobody is left at the other end.
+    Disconnected,
     /// A handle whose object is gone.
     StaleHandle,
     /// Shared memory holds what this crate never writes: a member of the family has gone mad.
@@ -59,6 +61,7 @@ impl ErrorKind {
             Self::NoSpace => "no space left in the arena",
             Self::TimedOut => "timed out",
             Self::Closed => "closed",
+            Self::Disconnected => "nobody is left at the other end",
             Self::StaleHandle => "the object of this handle is gone",
             Self::Corrupt => "shared memory is corrupt",
             Self::StartMethodUnavailable => "processes cannot be started this way",
@@ -127,6 +130,14 @@ impl Error {
 
     pub(crate) fn with_kind(mut self, kind: ErrorKind) -> Self {
         self.kind = kind;
+        self
+    }
+
+    /// The same, with more to say.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        if let Some(detail) = &mut self.detail {
+            detail.context.push_str(more);
+        }
         self
     }
 

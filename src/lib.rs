@@ -55,7 +55,10 @@ mod wire;
 pub use bytemuck;
 pub use call::{Arguments, Callable};
 pub use error::{Error, ErrorKind, RemoteError, Result};
-pub use ipc::{GetError, PutError, Queue, TryGetError, TryPutError};
+pub use ipc::{
+    Batch, GetError, Iter, JoinableIter, JoinableQueue, JoinableQueueBuilder, Leased, Loan,
+    PutError, Queue, Receiver, Sender, SimpleQueue, TryGetError, TryPutError,
+};
 pub use pool::{AsyncResult, Pool, PoolBuilder, PoolStats};
 pub use process::{
     AuthKey, Context, CurrentProcess, JoinHandle, ParentProcess, Process, ProcessBuilder,

@@ -5,6 +5,7 @@ use crate::shm::message::{self, Cargo};
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::any::{Any, TypeId};
 
 /// Room for small values without the heap.
 const INLINE: usize = 120;
@@ -79,6 +80,29 @@ impl Flavor for Writer<'_> {
     }
 }
 
+/// Writes behind what a vector holds.
+struct Behind<'a>(&'a mut Vec<u8>);
+
+impl Flavor for Behind<'_> {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
+    }
+}
+
 /// Encodes a value to `bytes`, which are empty; the handles in it are in flight with the cargo.
 #[inline]
 pub(crate) fn encode_to<T: Serialize + ?Sized>(value: &T, bytes: &mut Bytes) -> Result<Cargo> {
@@ -88,6 +112,44 @@ pub(crate) fn encode_to<T: Serialize + ?Sized>(value: &T, bytes: &mut Bytes) -> 
         Ok(()) => Ok(cargo),
         Err(error) => Err(failed::<T>(ErrorKind::Encode, error)),
     }
+}
+
+/// Encodes a value behind what is in `bytes` already.
+#[inline]
+pub(crate) fn encode_behind<T: Serialize + ?Sized>(
+    value: &T,
+    bytes: &mut Vec<u8>,
+) -> Result<Cargo> {
+    let begin = bytes.len();
+    let (written, cargo) =
+        message::writing(|| postcard::serialize_with_flavor(value, Behind(bytes)));
+    match written {
+        Ok(()) => Ok(cargo),
+        Err(error) => {
+            bytes.truncate(begin);
+            Err(failed::<T>(ErrorKind::Encode, error))
+        }
+    }
+}
+
+/// The bytes of a `Vec<u8>`, which travel as they are: one by one, as the codec takes them, they are twenty times as slow.
+#[inline]
+pub(crate) fn as_plain_bytes<T: 'static>(value: &T) -> Option<&[u8]> {
+    let value: &dyn Any = value;
+    value.downcast_ref::<Vec<u8>>().map(Vec::as_slice)
+}
+
+/// The value of plain bytes, if `T` is what they travel as.
+#[inline]
+pub(crate) fn from_plain_bytes<T: 'static, E>(
+    bytes: impl FnOnce() -> Result<Vec<u8>, E>,
+) -> Result<Option<T>, E> {
+    if TypeId::of::<T>() != TypeId::of::<Vec<u8>>() {
+        return Ok(None);
+    }
+    let mut bytes = Some(bytes()?);
+    let value: &mut dyn Any = &mut bytes;
+    Ok(value.downcast_mut::<Option<T>>().and_then(Option::take))
 }
 
 /// Encodes a value.

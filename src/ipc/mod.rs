@@ -1,11 +1,26 @@
 //! Bytes and values from one process to another.
 //!
 //! [`ring`] moves bytes: records in a ring of the arena, a lease for each end, positions published by one instruction.
-//! [`queue`] puts types on it. `docs/design/queue.md` tells the protocol.
+//! [`values`] puts types on it, and the rest are its faces: [`queue`], [`simple_queue`], [`joinable_queue`], and the [`ends`] of a queue
+//! that was split. `docs/design/queue.md` tells the protocol.
 
+mod batch;
+mod bytes;
+mod ends;
 mod error;
+mod joinable_queue;
+mod leased;
+mod loan;
 mod queue;
 mod ring;
+mod simple_queue;
+mod values;
 
+pub use batch::{Batch, Iter};
+pub use ends::{Receiver, Sender};
 pub use error::{GetError, PutError, TryGetError, TryPutError};
+pub use joinable_queue::{JoinableIter, JoinableQueue, JoinableQueueBuilder};
+pub use leased::Leased;
+pub use loan::Loan;
 pub use queue::Queue;
+pub use simple_queue::SimpleQueue;

@@ -1,12 +1,13 @@
 //! `Queue`: values of one type, first in, first out, between any processes of the family.
 
+use super::batch::{Batch, Iter};
 use super::error::{GetError, PutError, TryGetError, TryPutError};
-use super::ring::{GetFailure, PutFailure, Ring, Taking};
-use crate::error::{Error, ErrorKind, Result};
+use super::ring::{Options, Ring};
+use super::values;
+use crate::error::Result;
 use crate::shm::layout::Kind;
 use crate::shm::{Handle, handle};
 use crate::sys::clock::Deadline;
-use crate::wire::{self, Bytes};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -22,12 +23,16 @@ use std::time::Duration;
 /// **When a process dies** while it puts, the message is in the queue wholly or not at all; while it gets, the message is left to the
 /// next or was taken, never both, never half. Nobody else waits for the dead.
 ///
-/// A queue without `maxsize` grows to a quarter of the machine's memory, then `put` waits; when the arena is full before, `put` fails. Handles inside messages keep their objects
-/// alive; a queue that is freed frees them.
+/// A queue without `maxsize` grows to a quarter of the machine's memory, then `put` waits; when the arena is full before, `put` fails.
+/// The memory is given back as the queue is read. A value of more than 4096 bytes, or with handles in it, lies in a block of its own.
+/// Handles inside messages keep their objects alive; a queue that is freed frees them. (A handle of a queue inside itself keeps it for
+/// ever.)
+///
+/// A `Queue` cannot tell whether anybody is left at the other end. [`split`](Self::split) gives two ends that can.
 ///
 /// # Differences from Python
 /// There is no feeder thread, so no `join_thread` and no `cancel_join_thread`; a value that does not serialise is an error of `put`,
-/// which gives it back; [`close`](Self::close) ends the queue for everybody, as `shutdown` does for `queue.Queue`;
+/// which gives it back; [`close`](Self::close) ends the queue for everybody, as [`shutdown`](Self::shutdown) does for `queue.Queue`;
 /// [`len`](Self::len) is exact at the instant of the call.
 ///
 /// # Examples
@@ -60,7 +65,7 @@ impl<T> Queue<T> {
     /// A queue that takes as much as memory allows.
     ///
     /// # Errors
-    /// [`ErrorKind::NoSpace`] when the arena is full.
+    /// [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) when the arena is full.
     pub fn new() -> Result<Self> {
         Self::with_maxsize(0)
     }
@@ -68,27 +73,37 @@ impl<T> Queue<T> {
     /// A queue of at most `items` values; 0 is any number.
     ///
     /// # Errors
-    /// [`ErrorKind::NoSpace`] when the arena is full; [`ErrorKind::InvalidInput`] for more than 268,435,455 items.
+    /// [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace) when the arena is full;
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) for more than 268,435,455 items.
     pub fn with_maxsize(items: usize) -> Result<Self> {
-        if items >= 1 << 28 {
-            return Err(Error::new(
-                ErrorKind::InvalidInput,
-                "a queue of 2^28 items or more",
-            ));
-        }
-        let handle = Handle::create(Kind::Queue)?;
-        Ring::of(&handle).initialise(items as u64)?;
-        Ok(Self {
+        let options = Options {
+            maxsize: items as u64,
+            lends: None,
+        };
+        Ok(Self::from_handle(Ring::create(Kind::Queue, options)?))
+    }
+
+    fn from_handle(handle: Handle) -> Self {
+        Self {
             handle,
             values: PhantomData,
-        })
+        }
+    }
+
+    #[inline]
+    pub(super) fn ring(&self) -> Ring {
+        Ring::of(&self.handle)
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// The number of values in the queue at this instant.
     #[must_use]
     #[doc(alias = "qsize")]
     pub fn len(&self) -> usize {
-        usize::try_from(Ring::of(&self.handle).items()).unwrap_or(usize::MAX)
+        self.ring().len()
     }
 
     /// Is there nothing in the queue at this instant?
@@ -102,31 +117,51 @@ impl<T> Queue<T> {
     #[must_use]
     #[doc(alias = "full")]
     pub fn is_full(&self) -> bool {
-        let ring = Ring::of(&self.handle);
-        ring.maxsize() != 0 && ring.items() >= ring.maxsize()
+        self.ring().is_full()
+    }
+
+    /// The most values that the queue takes; 0 for any number.
+    #[must_use]
+    pub fn maxsize(&self) -> usize {
+        self.ring().maxsize()
     }
 
     /// Ends the queue for everybody: nothing more is put, what is inside can still be got, and whoever sleeps wakes up.
-    #[doc(alias = "shutdown")]
+    ///
+    /// ```
+    /// # use multiproc::{GetError, PutError, Queue};
+    /// let queue = Queue::new()?;
+    /// queue.put(1)?;
+    /// queue.close();
+    /// assert!(matches!(queue.put(2), Err(PutError::Closed(2))));
+    /// assert_eq!(queue.get()?, 1);
+    /// assert!(matches!(queue.get(), Err(GetError::Closed)));
+    /// # Ok::<(), multiproc::Error>(())
+    /// ```
     pub fn close(&self) {
-        if self.handle.check().is_ok() {
-            Ring::of(&self.handle).close();
-        }
+        self.shutdown(false);
+    }
+
+    /// [Closes](Self::close) the queue; `immediate` drops what is inside too, so that `get` says `Closed` at once. A queue that was
+    /// closed can be shut down immediately later.
+    pub fn shutdown(&self, immediate: bool) {
+        self.ring().shut(immediate);
+    }
+
+    /// Will nothing more be put, because the queue was closed, or an end of it is gone?
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.ring().is_closed()
     }
 }
 
-impl<T: Serialize> Queue<T> {
+impl<T: Serialize + 'static> Queue<T> {
     /// Puts a value, waiting for room as long as it takes.
     ///
     /// # Errors
     /// [`PutError`] gives the value back.
     pub fn put(&self, value: T) -> Result<(), PutError<T>> {
-        match self.put_until(value, Deadline::NEVER) {
-            Ok(()) => Ok(()),
-            Err(TryPutError::Closed(value)) => Err(PutError::Closed(value)),
-            Err(TryPutError::Failed(value, error)) => Err(PutError::Failed(value, error)),
-            Err(TryPutError::Full(value)) => Err(PutError::Failed(value, ErrorKind::Busy.into())),
-        }
+        values::put(self.ring(), value, Deadline::NEVER).map_err(TryPutError::patient)
     }
 
     /// Puts a value if there is room.
@@ -135,7 +170,7 @@ impl<T: Serialize> Queue<T> {
     /// [`TryPutError::Full`] when there is none; also when a stopped process holds the queue's end.
     #[doc(alias = "put_nowait")]
     pub fn try_put(&self, value: T) -> Result<(), TryPutError<T>> {
-        self.put_until(value, Deadline::now())
+        values::put(self.ring(), value, Deadline::now())
     }
 
     /// Puts a value, waiting for room for `timeout` at most.
@@ -143,37 +178,64 @@ impl<T: Serialize> Queue<T> {
     /// # Errors
     /// [`TryPutError::Full`] when there was none in time.
     pub fn put_timeout(&self, value: T, timeout: Duration) -> Result<(), TryPutError<T>> {
-        self.put_until(value, Deadline::after(timeout))
+        values::put(self.ring(), value, Deadline::after(timeout))
     }
 
-    #[inline]
-    fn put_until(&self, value: T, deadline: Deadline) -> Result<(), TryPutError<T>> {
-        let mut bytes = Bytes::new();
-        let cargo = match wire::encode_to(&value, &mut bytes) {
-            Ok(cargo) => cargo,
-            Err(error) => return Err(TryPutError::Failed(value, error)),
-        };
-        match Ring::of(&self.handle).put(bytes.as_slice(), cargo, deadline) {
-            Ok(()) => Ok(()),
-            Err(PutFailure::Full) => Err(TryPutError::Full(value)),
-            Err(PutFailure::Closed) => Err(TryPutError::Closed(value)),
-            Err(PutFailure::Failed(error)) => Err(TryPutError::Failed(value, error)),
-        }
+    /// Puts values in their order, waiting for room as long as it takes: as so many [`put`](Self::put)s, but up to 64 at a time.
+    ///
+    /// Values of others may come in between. If this process is killed, the first of them may be in the queue, each wholly.
+    ///
+    /// # Errors
+    /// [`PutError`] gives back the values that were not put, in order; for that it takes the rest of `values`, which should have an end.
+    ///
+    /// ```
+    /// # use multiproc::Queue;
+    /// let queue = Queue::new()?;
+    /// queue.put_many(0..1000_u32)?;
+    /// let mut sum = 0;
+    /// while !queue.is_empty() {
+    ///     for value in queue.get_many(100)? {
+    ///         sum += value?;
+    ///     }
+    /// }
+    /// assert_eq!(sum, 499_500);
+    /// # Ok::<(), multiproc::Error>(())
+    /// ```
+    pub fn put_many(&self, values: impl IntoIterator<Item = T>) -> Result<(), PutError<Vec<T>>> {
+        values::put_many(self.ring(), values, Deadline::NEVER).map_err(TryPutError::patient)
+    }
+
+    /// Puts as many of the values as there is room for.
+    ///
+    /// # Errors
+    /// As [`put_many`](Self::put_many); [`TryPutError::Full`] when there was no room for all.
+    pub fn try_put_many(
+        &self,
+        values: impl IntoIterator<Item = T>,
+    ) -> Result<(), TryPutError<Vec<T>>> {
+        values::put_many(self.ring(), values, Deadline::now())
+    }
+
+    /// Puts values, waiting for room for `timeout` at most, all in all.
+    ///
+    /// # Errors
+    /// As [`put_many`](Self::put_many); [`TryPutError::Full`] when there was no room for all in time.
+    pub fn put_many_timeout(
+        &self,
+        values: impl IntoIterator<Item = T>,
+        timeout: Duration,
+    ) -> Result<(), TryPutError<Vec<T>>> {
+        values::put_many(self.ring(), values, Deadline::after(timeout))
     }
 }
 
-impl<T: DeserializeOwned> Queue<T> {
+impl<T: DeserializeOwned + 'static> Queue<T> {
     /// Gets the oldest value, waiting for one as long as it takes.
     ///
     /// # Errors
     /// [`GetError::Closed`] when the queue is closed and empty.
     pub fn get(&self) -> Result<T, GetError> {
-        match self.get_until(Deadline::NEVER) {
-            Ok(value) => Ok(value),
-            Err(TryGetError::Closed) => Err(GetError::Closed),
-            Err(TryGetError::Failed(error)) => Err(GetError::Failed(error)),
-            Err(TryGetError::Empty) => Err(GetError::Failed(ErrorKind::Busy.into())),
-        }
+        values::get(self.ring(), Deadline::NEVER).map_err(TryGetError::patient)
     }
 
     /// Gets the oldest value if there is one.
@@ -182,7 +244,7 @@ impl<T: DeserializeOwned> Queue<T> {
     /// [`TryGetError::Empty`] when there is none; also when a stopped process holds the queue's end.
     #[doc(alias = "get_nowait")]
     pub fn try_get(&self) -> Result<T, TryGetError> {
-        self.get_until(Deadline::now())
+        values::get(self.ring(), Deadline::now())
     }
 
     /// Gets the oldest value, waiting for one for `timeout` at most.
@@ -190,19 +252,58 @@ impl<T: DeserializeOwned> Queue<T> {
     /// # Errors
     /// [`TryGetError::Empty`] when there was none in time.
     pub fn get_timeout(&self, timeout: Duration) -> Result<T, TryGetError> {
-        self.get_until(Deadline::after(timeout))
+        values::get(self.ring(), Deadline::after(timeout))
     }
 
-    #[inline]
-    fn get_until(&self, deadline: Deadline) -> Result<T, TryGetError> {
-        let mut taking = Taking::empty();
-        match Ring::of(&self.handle).get(&mut taking, deadline) {
-            // The bytes are decoded while `taking` keeps the objects of their handles alive.
-            Ok(()) => wire::decode(taking.as_slice()).map_err(TryGetError::Failed),
-            Err(GetFailure::Empty) => Err(TryGetError::Empty),
-            Err(GetFailure::Closed) => Err(TryGetError::Closed),
-            Err(GetFailure::Failed(error)) => Err(TryGetError::Failed(error)),
-        }
+    /// Gets the oldest values, at least one and `max` at most: waits for the first as long as it takes, and for no other.
+    ///
+    /// There may be fewer than the queue holds. With `max` 0 it answers at once.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); a value that does not decode is an error of the batch's item.
+    pub fn get_many(&self, max: usize) -> Result<Batch<T>, GetError> {
+        values::get_many(self.ring(), max, Deadline::NEVER).map_err(TryGetError::patient)
+    }
+
+    /// Gets the oldest values, if there are any.
+    ///
+    /// # Errors
+    /// As [`try_get`](Self::try_get).
+    pub fn try_get_many(&self, max: usize) -> Result<Batch<T>, TryGetError> {
+        values::get_many(self.ring(), max, Deadline::now())
+    }
+
+    /// Gets the oldest values, waiting for the first for `timeout` at most.
+    ///
+    /// # Errors
+    /// As [`get_timeout`](Self::get_timeout).
+    pub fn get_many_timeout(&self, max: usize, timeout: Duration) -> Result<Batch<T>, TryGetError> {
+        values::get_many(self.ring(), max, Deadline::after(timeout))
+    }
+
+    /// The values one after the other, until the queue is closed and empty.
+    ///
+    /// ```
+    /// # use multiproc::Queue;
+    /// let queue = Queue::new()?;
+    /// queue.put_many(["a".to_string(), "b".to_string()])?;
+    /// queue.close();
+    /// let all: Vec<String> = queue.iter().collect::<Result<_, _>>()?;
+    /// assert_eq!(all, ["a", "b"]);
+    /// # Ok::<(), multiproc::Error>(())
+    /// ```
+    #[must_use]
+    pub fn iter(&self) -> Iter<'_, T> {
+        Iter::new(self.ring())
+    }
+}
+
+impl<'a, T: DeserializeOwned + 'static> IntoIterator for &'a Queue<T> {
+    type Item = Result<T>;
+    type IntoIter = Iter<'a, T>;
+
+    fn into_iter(self) -> Iter<'a, T> {
+        self.iter()
     }
 }
 

@@ -325,17 +325,6 @@ impl Arena {
         Some(())
     }
 
-    /// Copies inside the arena between two ranges that the caller owns and that do not overlap.
-    pub(crate) fn copy(&self, from: u64, to: u64, length: u64) -> Option<()> {
-        let length = usize::try_from(length).ok()?;
-        self.check(from, length)?;
-        self.check(to, length)?;
-        let (from, to) = (self.address(from).as_ptr(), self.address(to).as_ptr());
-        // SAFETY: both ranges were checked; `copy` allows an overlap.
-        unsafe { std::ptr::copy(from, to, length) };
-        Some(())
-    }
-
     fn check(&self, offset: u64, length: usize) -> Option<()> {
         let end = offset.checked_add(length as u64)?;
         (end <= self.layout.size).then_some(())

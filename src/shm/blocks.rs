@@ -48,9 +48,25 @@ impl Owner {
     }
 
     pub(crate) fn object(number: u32) -> Self {
-        Self(1 << 31 | number)
+        Self(OBJECTS | number)
+    }
+
+    /// An object that had [lent](super::lent) the message in the block.
+    pub(crate) fn put_back(number: u32) -> Self {
+        Self(OBJECTS | PUT_BACK | number)
+    }
+
+    /// Is this the object of that number, whatever the block is to it?
+    pub(super) fn is_object(self, number: u32) -> bool {
+        self.0 & !PUT_BACK == OBJECTS | number
     }
 }
+
+/// In an [`Owner`]: it is an object, not a member.
+const OBJECTS: u32 = 1 << 31;
+
+/// In an [`Owner`] that is an object.
+const PUT_BACK: u32 = 1 << 30;
 
 fn tag(state: u32, kind: u32, order: usize) -> u32 {
     state << 24 | kind << 16 | u32::try_from(order).unwrap_or(0xff)
@@ -327,8 +343,9 @@ fn take(bytes: u64, kind: Use, owner: Owner) -> Result<Block> {
 
 /// Remembers that this owner has blocks, before it has one.
 fn note_owner(arena: &Arena, owner: Owner) -> Result<()> {
-    let flags = if owner.0 >> 31 == 1 {
-        arena.cell(owner.0 & !(1 << 31)).map(|cell| &cell.flags)
+    let flags = if owner.0 & OBJECTS != 0 {
+        let number = owner.0 & !(OBJECTS | PUT_BACK);
+        arena.cell(number).map(|cell| &cell.flags)
     } else if owner == Owner::NOBODY {
         return Ok(());
     } else {
@@ -387,6 +404,14 @@ impl Block {
         )
     }
 
+    /// Passes the block from one owner to another, who has had blocks before; `false` if it is not the first one's.
+    pub(super) fn change_owner(self, arena: &Arena, from: Owner, to: Owner) -> bool {
+        arena.unit(self.0).is_some_and(|unit| {
+            let changed = unit.owner.compare_exchange(from.0, to.0, AcqRel, Relaxed);
+            changed.is_ok()
+        })
+    }
+
     /// Passes the block to another owner.
     pub(crate) fn set_owner(self, arena: &Arena, owner: Owner) -> Result<()> {
         note_owner(arena, owner)?;
@@ -397,11 +422,16 @@ impl Block {
 }
 
 /// All blocks that name `owner`.
-pub(super) fn owned_by(arena: &Arena, owner: Owner) -> Result<Vec<Block>> {
+pub(crate) fn owned_by(arena: &Arena, owner: Owner) -> Result<Vec<Block>> {
+    owned(arena, |other| other == owner)
+}
+
+/// All blocks whose owner is wanted.
+pub(super) fn owned(arena: &Arena, wanted: impl Fn(Owner) -> bool) -> Result<Vec<Block>> {
     let mut found = Vec::new();
     with_allocator(arena, |allocator| {
         allocator.walk(|at, unit, used| {
-            if used.is_some() && unit.owner.load(Acquire) == owner.0 {
+            if used.is_some() && wanted(Owner(unit.owner.load(Acquire))) {
                 found.push(Block(at));
             }
         })

@@ -114,14 +114,24 @@ impl Handle {
         self.cell
     }
 
+    /// Which object it is.
+    #[inline]
+    pub(crate) fn object(&self) -> ObjectRef {
+        self.object
+    }
+
     /// Is the object still there? Asked after its lease was taken, because a cell outlives its object.
     #[inline]
     pub(crate) fn check(&self) -> Result<()> {
-        if self.cell.generation.load(Acquire) == self.object.generation {
-            Ok(())
-        } else {
-            Err(ErrorKind::StaleHandle.into())
-        }
+        self.object.check(self.cell)
+    }
+
+    /// Gives the object, which has none, a block that belongs to this process.
+    pub(crate) fn keep(&self, block: Block) -> Result<()> {
+        let arena = Arena::get()?;
+        // Noted first: killed in between, the block is still ours and goes with us.
+        self.cell.block.store(block.0 + 1, Release);
+        block.set_owner(arena, Owner::object(self.object.number))
     }
 
     /// The words of the object's block, if it was [grown](Self::grow).
@@ -161,7 +171,7 @@ impl Handle {
 
     /// Number and generation in one word that is never 0: which object this is, for others that note it.
     pub(crate) fn name(&self) -> u64 {
-        u64::from(self.object.generation) << 32 | u64::from(self.object.number + 1)
+        self.object.name()
     }
 
     /// The number of the object, for owners of blocks.

@@ -42,10 +42,16 @@ pub enum Kind {
     RwLock = 10,
     /// The bytes of a value or an array.
     Bytes = 11,
+    SimpleQueue = 12,
+    JoinableQueue = 13,
+    /// One end of a queue, as long as somebody has a handle of it.
+    Senders = 14,
+    /// The other end.
+    Receivers = 15,
 }
 
 /// One more than the largest [`Kind`].
-pub(crate) const KINDS: usize = 16;
+pub(crate) const KINDS: usize = 32;
 
 /// Orders of blocks: `UNIT << order` bytes.
 pub(crate) const ORDERS: usize = 32;
@@ -121,6 +127,9 @@ pub(crate) const OWNS_BLOCKS: u32 = 1;
 /// In [`Slot::flags`]: it was more than a place that was reserved.
 pub(crate) const LIVED: u32 = 8;
 
+/// In [`Slot::flags`]: it has taken [lent](super::lent) messages.
+pub(crate) const LENT: u32 = 16;
+
 /// One object.
 #[repr(C, align(256))]
 #[derive(Debug)]
@@ -142,7 +151,9 @@ pub(crate) struct Cell {
     pub(crate) deaths: AtomicU32,
     /// When somebody looked last whether its holders live, in hundredths of a second.
     pub(crate) probed: AtomicU32,
-    _reserved: [AtomicU32; 7],
+    /// How often a [lent](super::lent) message was put back to it.
+    pub(crate) put_back: AtomicU32,
+    _reserved: [AtomicU32; 6],
     /// Control words, as the kind likes; zero in a new object.
     pub(crate) body: [AtomicU64; 24],
 }

@@ -12,7 +12,7 @@ use super::layout::{LIVED, Slot};
 use super::lease;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atfork::{self, Forkable};
-use crate::sys::atomic::{AcqRel, Acquire, AtomicU64, Relaxed, Release, SeqCst};
+use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, AtomicU64, Relaxed, Release, SeqCst};
 use crate::sys::clock::Deadline;
 use crate::sys::private::Private;
 use crate::sys::{futex, pidfd, process, thread};
@@ -95,6 +95,9 @@ impl Identity {
 static OWN: AtomicU64 = AtomicU64::new(0);
 static CLAIMING: Private<()> = Private::new(());
 
+/// The pid of this process, while it has a member.
+static PID: AtomicU32 = AtomicU32::new(0);
+
 thread_local! {
     /// This thread as the owner of a lease; 0 when not yet asked.
     static ME: Cell<u64> = const { Cell::new(0) };
@@ -160,7 +163,14 @@ pub(crate) fn join() -> Result<()> {
     Ok(())
 }
 
+/// The pid of this process, which has a member: without a system call.
+#[inline]
+pub(crate) fn own_pid() -> u32 {
+    PID.load(Relaxed)
+}
+
 fn set_own(member: Member) {
+    PID.store(process::getpid().cast_unsigned(), Relaxed);
     OWN.store(
         u64::from(member.slot + 1) << 32 | u64::from(member.generation),
         Release,

@@ -5,18 +5,22 @@
 )]
 //!
 //! A handle in a message keeps its object alive: writing it adds a flight to the object's life, and the message knows its
-//! handles, so that whoever drops the message lands them. In the arena a message with handles lies in a block of its own:
-//! `length u32 | handles u32 | payload | (number u32, generation u32) of each handle`. Discarding counts the handles down in
-//! the block before it lands each, so that a kill in between leaks a flight and never lands it twice.
+//! handles, so that whoever drops the message lands them. In the arena a message with handles lies in a block of its own: a
+//! [`Head`], the payload, and number and generation of each handle. Discarding counts the handles down in the block before it lands
+//! each, so that a kill in between leaks a flight and never lands it twice.
+//!
+//! A message can be *lent*: then it says which queue it belongs to, and when its taker dies it goes back there ([`super::lent`]).
 //!
 //! # Safety
 //! The pointer is set for the time of one call and taken back by a guard.
 
 use super::arena::Arena;
 use super::blocks::{self, Block, Owner, Use};
+use super::layout::Shared;
+use super::member;
 use super::object::ObjectRef;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::atomic::{Acquire, AtomicU32, Release};
+use crate::sys::atomic::{Acquire, AtomicU32, AtomicU64, Release};
 use std::cell::Cell;
 
 thread_local! {
@@ -129,22 +133,56 @@ pub(super) fn put_in_flight(object: ObjectRef) -> Result<()> {
     Ok(())
 }
 
-/// Bytes before the payload.
-const HEAD: u64 = 8;
+/// What a block begins with that is a message.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// Of the payload, in bytes.
+    length: AtomicU64,
+    /// The queue that lends it, and [`FINISHED`](super::lent::FINISHED); 0 if it is given away when it is got.
+    pub(crate) lender: AtomicU64,
+    /// Handles behind the payload.
+    handles: AtomicU32,
+    /// The pid of the process that wrote it.
+    by: AtomicU32,
+    /// How often it was taken before.
+    pub(crate) attempts: AtomicU32,
+    _reserved: AtomicU32,
+}
 
-fn handles_at(offset: u64, length: u32) -> u64 {
-    (offset + HEAD + u64::from(length)).next_multiple_of(8)
+// SAFETY: atomics only.
+unsafe impl Shared for Head {}
+
+/// Bytes before the payload.
+const HEAD: u64 = size_of::<Head>() as u64;
+
+/// The head of a message that lies in a block.
+pub(crate) fn head(arena: &Arena, block: Block) -> Option<&'static Head> {
+    let (offset, _) = block
+        .bytes(arena)
+        .filter(|_| block.is(arena, Use::Message))?;
+    arena.at(offset)
+}
+
+/// Where the handles lie behind a payload.
+fn handles_at(offset: u64, length: u64) -> Option<u64> {
+    let end = offset.checked_add(HEAD)?.checked_add(length)?;
+    end.checked_next_multiple_of(8)
 }
 
 /// Moves a message into a block that belongs to `owner`.
 pub(crate) fn store(bytes: &[u8], cargo: Cargo, owner: Owner) -> Result<Block> {
+    store_for(bytes, cargo, owner, 0)
+}
+
+/// The same for a message that `lender` lends, if it is not 0.
+pub(crate) fn store_for(bytes: &[u8], cargo: Cargo, owner: Owner, lender: u64) -> Result<Block> {
     let arena = Arena::get()?;
-    let too_long = |_| Error::new(ErrorKind::InvalidInput, "a message of 4 GiB or more");
-    let length = u32::try_from(bytes.len()).map_err(too_long)?;
-    let handles = u32::try_from(cargo.0.len()).map_err(too_long)?;
-    let size = handles_at(0, length) + u64::from(handles) * 8;
+    let too_long = || Error::new(ErrorKind::InvalidInput, "a message that is too long");
+    let handles = u32::try_from(cargo.0.len()).map_err(|_| too_long())?;
+    let size = handles_at(0, bytes.len() as u64).ok_or_else(too_long)? + u64::from(handles) * 8;
     let block = blocks::allocate(size, Use::Raw, owner)?;
-    let written = fill(arena, block, bytes, &cargo, length);
+    let written = fill(arena, block, bytes, &cargo, lender);
     if written.is_none() {
         blocks::free(block);
         return Err(ErrorKind::Corrupt.into());
@@ -155,18 +193,23 @@ pub(crate) fn store(bytes: &[u8], cargo: Cargo, owner: Owner) -> Result<Block> {
     Ok(block)
 }
 
-fn fill(arena: &Arena, block: Block, bytes: &[u8], cargo: &Cargo, length: u32) -> Option<()> {
+fn fill(arena: &Arena, block: Block, bytes: &[u8], cargo: &Cargo, lender: u64) -> Option<()> {
     let (offset, _) = block.bytes(arena)?;
-    arena.at::<AtomicU32>(offset)?.store(length, Release);
+    let length = bytes.len() as u64;
+    let head: &Head = arena.at(offset)?;
+    head.length.store(length, Release);
+    head.lender.store(lender, Release);
+    head.by.store(member::own_pid(), Release);
+    head.attempts.store(0, Release);
     arena.write(offset + HEAD, bytes)?;
-    let mut at = handles_at(offset, length);
+    let mut at = handles_at(offset, length)?;
     for object in &cargo.0 {
         arena.at::<[AtomicU32; 2]>(at)?[0].store(object.number, Release);
         arena.at::<[AtomicU32; 2]>(at)?[1].store(object.generation, Release);
         at += 8;
     }
     let handles = u32::try_from(cargo.0.len()).ok()?;
-    arena.at::<AtomicU32>(offset + 4)?.store(handles, Release);
+    head.handles.store(handles, Release);
     Some(())
 }
 
@@ -174,8 +217,8 @@ fn fill(arena: &Arena, block: Block, bytes: &[u8], cargo: &Cargo, length: u32) -
 pub(crate) fn take(block: Block) -> Result<Message> {
     let message = read(block)?;
     // From here on the private message carries the handles.
-    if let Some((_, handles)) = Arena::existing().and_then(|arena| parts(arena, block)) {
-        handles.store(0, Release);
+    if let Some(head) = Arena::existing().and_then(|arena| head(arena, block)) {
+        head.handles.store(0, Release);
     }
     blocks::free(block);
     Ok(message)
@@ -183,33 +226,45 @@ pub(crate) fn take(block: Block) -> Result<Message> {
 
 /// The payload of a message that stays where it is, and keeps its handles.
 pub(crate) fn peek(block: Block) -> Result<Vec<u8>> {
-    let message = read(block)?;
-    let _carried_by_the_block = std::mem::ManuallyDrop::new(message.cargo);
-    Ok(message.bytes)
+    let mut bytes = Vec::new();
+    peek_into(block, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same, put behind what is in `bytes`; answers the pid of who wrote it.
+pub(crate) fn peek_into(block: Block, bytes: &mut Vec<u8>) -> Result<u32> {
+    let arena = Arena::existing().ok_or(ErrorKind::StaleHandle)?;
+    let parts = parts(arena, block).ok_or_else(corrupt)?;
+    let read = arena.read(parts.payload, parts.length, bytes);
+    read.ok_or_else(corrupt)?;
+    Ok(parts.head.by.load(Acquire))
+}
+
+/// Where the payload of a message lies, and its length.
+pub(crate) fn payload(arena: &Arena, block: Block) -> Result<(u64, usize)> {
+    let parts = parts(arena, block).ok_or_else(corrupt)?;
+    Ok((parts.payload, parts.length))
+}
+
+fn corrupt() -> Error {
+    Error::new(ErrorKind::Corrupt, "a message block")
 }
 
 fn read(block: Block) -> Result<Message> {
     let arena = Arena::existing().ok_or(ErrorKind::StaleHandle)?;
     let mut message = Message::default();
     let whole = (|| {
-        let (offset, size) = block
-            .bytes(arena)
-            .filter(|_| block.is(arena, Use::Message))?;
-        let (length, handles) = parts(arena, block)?;
-        let handles = handles.load(Acquire);
-        let at = handles_at(offset, length);
-        if at + u64::from(handles) * 8 > offset + size {
-            return None;
-        }
-        arena.read(offset + HEAD, length as usize, &mut message.bytes)?;
-        for index in 0..u64::from(handles) {
-            message.cargo.0.push(handle_at(arena, at + index * 8)?);
+        let parts = parts(arena, block)?;
+        arena.read(parts.payload, parts.length, &mut message.bytes)?;
+        for index in 0..parts.handles {
+            let handle = handle_at(arena, parts.handles_at + index * 8)?;
+            message.cargo.0.push(handle);
         }
         Some(())
     })();
     if whole.is_none() {
         let _not_ours = std::mem::take(&mut message.cargo.0);
-        return Err(Error::new(ErrorKind::Corrupt, "a message block"));
+        return Err(corrupt());
     }
     Ok(message)
 }
@@ -222,33 +277,45 @@ fn handle_at(arena: &Arena, at: u64) -> Option<ObjectRef> {
     })
 }
 
-/// Length of the payload, and the counter of handles.
-fn parts(arena: &Arena, block: Block) -> Option<(u32, &'static AtomicU32)> {
-    let (offset, _) = block.bytes(arena)?;
-    Some((
-        arena.at::<AtomicU32>(offset)?.load(Acquire),
-        arena.at::<AtomicU32>(offset + 4)?,
-    ))
+/// A message block, checked: everything lies inside it.
+struct Parts {
+    head: &'static Head,
+    payload: u64,
+    length: usize,
+    handles_at: u64,
+    handles: u64,
+}
+
+fn parts(arena: &Arena, block: Block) -> Option<Parts> {
+    let head = head(arena, block)?;
+    let (offset, size) = block.bytes(arena)?;
+    let length = head.length.load(Acquire);
+    let handles = u64::from(head.handles.load(Acquire));
+    let handles_at = handles_at(offset, length)?;
+    let room = (offset + size).checked_sub(handles_at)? / 8;
+    (handles <= room).then_some(Parts {
+        head,
+        payload: offset + HEAD,
+        length: usize::try_from(length).ok()?,
+        handles_at,
+        handles,
+    })
 }
 
 /// Frees a block of any kind; the handles of a message land.
 pub(crate) fn discard(arena: &Arena, block: Block) {
-    if block.is(arena, Use::Message) {
-        land_cargo(arena, block);
+    if let Some(parts) = parts(arena, block) {
+        land_cargo(arena, &parts);
     }
     blocks::free(block);
 }
 
-fn land_cargo(arena: &Arena, block: Block) -> Option<()> {
-    let (offset, size) = block.bytes(arena)?;
-    let (length, handles) = parts(arena, block)?;
-    let at = handles_at(offset, length);
-    let room = (offset + size).checked_sub(at)? / 8;
-    let mut left = u64::from(handles.load(Acquire)).min(room);
+fn land_cargo(arena: &Arena, parts: &Parts) -> Option<()> {
+    let mut left = parts.handles;
     while left > 0 {
         left -= 1;
-        handles.store(u32::try_from(left).ok()?, Release);
-        handle_at(arena, at + left * 8)?.land(arena);
+        parts.head.handles.store(u32::try_from(left).ok()?, Release);
+        handle_at(arena, parts.handles_at + left * 8)?.land(arena);
     }
     Some(())
 }

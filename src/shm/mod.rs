@@ -16,10 +16,12 @@
 
 pub(crate) mod arena;
 pub(crate) mod blocks;
+pub(crate) mod epitaph;
 pub(crate) mod handle;
 pub(crate) mod keeper;
 pub(crate) mod layout;
 pub(crate) mod lease;
+pub(crate) mod lent;
 pub(crate) mod member;
 pub(crate) mod message;
 pub(crate) mod name;

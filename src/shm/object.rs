@@ -6,7 +6,8 @@
 //! flight, or adopted) moves the epoch. A kill in the middle may keep an object for too long, never free it early.
 
 use super::arena::Arena;
-use super::blocks::{self, Owner, with_allocator};
+use super::blocks::{self, with_allocator};
+use super::epitaph;
 use super::layout::{Cell, KINDS, Kind, OWNS_BLOCKS};
 use super::member;
 use super::message;
@@ -158,6 +159,28 @@ fn push_free(arena: &Arena, number: u32, cell: &Cell) {
 }
 
 impl ObjectRef {
+    /// Number and generation in one word that is never 0, for others that note it.
+    pub(crate) fn name(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.number + 1)
+    }
+
+    /// The object of that name.
+    pub(crate) fn named(name: u64) -> Option<Self> {
+        let number = u32::try_from(name & 0xffff_ffff).ok()?.checked_sub(1)?;
+        let generation = u32::try_from(name >> 32).ok()?;
+        Some(Self { number, generation })
+    }
+
+    /// Is the object of this cell still there? Asked after its lease was taken, because a cell outlives its object.
+    #[inline]
+    pub(crate) fn check(self, cell: &Cell) -> Result<()> {
+        if cell.generation.load(Acquire) == self.generation {
+            Ok(())
+        } else {
+            Err(ErrorKind::StaleHandle.into())
+        }
+    }
+
     /// The cell, if the object is still there and of this kind.
     #[inline]
     pub(crate) fn cell(self, arena: &Arena, kind: Kind) -> Result<&'static Cell> {
@@ -255,6 +278,24 @@ impl ObjectRef {
     }
 }
 
+/// Is an object alive, in no flight and held by nobody, as `held` sees it, at one instant?
+pub(super) fn is_unheld(arena: &Arena, object: ObjectRef, held: impl Fn() -> bool) -> bool {
+    let Some(cell) = arena.cell(object.number) else {
+        return false;
+    };
+    loop {
+        let word = cell.life.load(SeqCst);
+        let life = Life::read(word);
+        let same = cell.generation.load(Acquire) == object.generation;
+        if !same || life.state != State::Living || life.flights != 0 || held() {
+            return false;
+        }
+        if cell.life.load(SeqCst) == word {
+            return true;
+        }
+    }
+}
+
 /// Finishes what a dead member was taking apart, and what it was about to.
 pub(super) fn finish_freeing(arena: &Arena, number: u32, slot: u32) {
     // Taking a queue apart frees what its messages carry: there can be several.
@@ -285,10 +326,12 @@ fn take_apart(arena: &Arena, number: u32, by: u32) {
     if life.state != State::Dying || life.flights != by {
         return;
     }
+    epitaph::tell(arena, cell);
     free_blocks(arena, number, cell);
     let freed = with_allocator(arena, |_| {
         cell.block.store(0, Relaxed);
         cell.flags.store(0, Relaxed);
+        cell.put_back.store(0, Relaxed);
         for word in &cell.body {
             word.store(0, Relaxed);
         }
@@ -312,7 +355,6 @@ fn take_apart(arena: &Arena, number: u32, by: u32) {
 
 /// An object whose only block is its first one needs no walk through the heap.
 fn free_blocks(arena: &Arena, number: u32, cell: &Cell) {
-    let owner = Owner::object(number);
     let flags = cell.flags.load(Acquire);
     if flags & OWNS_BLOCKS == 0 {
         return;
@@ -325,9 +367,9 @@ fn free_blocks(arena: &Arena, number: u32, cell: &Cell) {
     } else {
         None
     };
-    let blocks = blocks.map_or_else(|| blocks::owned_by(arena, owner), Ok);
-    for block in blocks.unwrap_or_default() {
-        if block.owner(arena) == owner {
+    let all = || blocks::owned(arena, |owner| owner.is_object(number));
+    for block in blocks.map_or_else(all, Ok).unwrap_or_default() {
+        if block.owner(arena).is_object(number) {
             message::discard(arena, block);
         }
     }

@@ -11,11 +11,15 @@ use super::layout::{Kind, LIVED, OWNS_BLOCKS, Slot};
 use super::member::{self, Identity, Member, State, Status};
 use super::message;
 use super::object::{self, ObjectRef};
-use super::{handle, wait};
+use super::{epitaph, handle, lent, wait};
 use crate::error::Result;
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, Relaxed, Release, SeqCst};
 use crate::sys::clock::{self, Deadline};
 use crate::sys::process;
+use std::time::Duration;
+
+/// How long one who looks after the dead by the way waits for another who settles: only a stopped one takes longer.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Slots that are not free, in order.
 pub(super) fn used_slots(arena: &Arena) -> impl Iterator<Item = u32> {
@@ -59,11 +63,15 @@ pub(crate) fn announce(member: Member) {
 
 /// Says of those who hold the object of this word and are dead that they are: their parents live and have not asked for them yet.
 pub(super) fn announce_dead_holders(word: &AtomicU32) {
+    let offset = Arena::existing().and_then(|arena| Some((arena, arena.offset_of(word)?)));
+    if let Some(number) = offset.and_then(|(arena, offset)| wait::object_at(arena, offset)) {
+        announce_dead_holders_of(number);
+    }
+}
+
+/// The same, for the object of that number.
+pub(crate) fn announce_dead_holders_of(number: u32) {
     let Some(arena) = Arena::existing() else {
-        return;
-    };
-    let offset = arena.offset_of(word);
-    let Some(number) = offset.and_then(|offset| wait::object_at(arena, offset)) else {
         return;
     };
     if !is_due(arena, number) {
@@ -121,6 +129,7 @@ fn count_death(arena: &Arena, member: Member, slot: &Slot) {
             return;
         }
         let in_barrier = !ended_well || slot.in_barriers.load(Acquire) != 0;
+        epitaph::tell_if_last(arena, number);
         if kind == Kind::RwLock as u32 || kind == Kind::Barrier as u32 && in_barrier {
             cell.deaths.fetch_add(1, AcqRel);
         }
@@ -129,12 +138,12 @@ fn count_death(arena: &Arena, member: Member, slot: &Slot) {
 }
 
 /// One more than the largest number of an object that ever was.
-fn objects(arena: &Arena) -> u32 {
+pub(super) fn objects(arena: &Arena) -> u32 {
     let high = arena.header().objects_high.load(Acquire);
     high.min(arena.layout.objects)
 }
 
-fn held(arena: &Arena, slot: u32, number: u32) -> bool {
+pub(super) fn held(arena: &Arena, slot: u32, number: u32) -> bool {
     let bits = arena
         .bits(slot, number)
         .map_or(0, |bits| bits.load(Relaxed));
@@ -153,6 +162,26 @@ pub(crate) fn settle(member: Member) -> Result<()> {
     }
     lease.give::<Internal>();
     Ok(())
+}
+
+/// Does something for a member that is proved dead and not settled, while it stays so.
+pub(super) fn with_ended(member: Member, work: impl FnOnce(Member, &Slot)) {
+    let (Some(arena), Ok(me)) = (Arena::existing(), member::me()) else {
+        return;
+    };
+    let lease = &arena.header().settling;
+    if lease
+        .take::<Internal>(me, Deadline::after(PATIENCE))
+        .is_none()
+    {
+        return;
+    }
+    if let Some(slot) = member.slot(arena)
+        && Identity::read(slot.identity.load(Acquire)).state == State::Ended
+    {
+        work(member, slot);
+    }
+    lease.give::<Internal>();
 }
 
 /// Gives up a member that was reserved for a child of which nothing is known: it may run, or may yet come to run.
@@ -196,6 +225,8 @@ fn give_back(arena: &Arena, member: Member, slot: &Slot) {
         object::finish_freeing(arena, number, member.slot);
         slot.freeing.store(0, Release);
     }
+    // Its bits still hold the queues that what it had taken goes back to.
+    lent::put_back_all(arena, member, slot);
     clear_bits(arena, member.slot);
     if slot.flags.load(Acquire) & OWNS_BLOCKS != 0 {
         let owner = Owner::member(member.slot);

@@ -137,7 +137,7 @@ impl<'de> Deserialize<'de> for Blob {
 }
 
 /// All that is in a queue, in order.
-pub(crate) fn drained<T: Serialize + DeserializeOwned>(queue: &Queue<T>) -> Vec<T> {
+pub(crate) fn drained<T: Serialize + DeserializeOwned + 'static>(queue: &Queue<T>) -> Vec<T> {
     let mut all = Vec::new();
     loop {
         match queue.try_get() {
@@ -151,7 +151,7 @@ pub(crate) fn drained<T: Serialize + DeserializeOwned>(queue: &Queue<T>) -> Vec<
 /// Values go in and come out, and nothing else.
 pub(crate) fn still_works<T>(queue: &Queue<T>, values: &[T])
 where
-    T: Serialize + DeserializeOwned + Clone + PartialEq + Debug,
+    T: Serialize + DeserializeOwned + Clone + PartialEq + Debug + 'static,
 {
     for value in values {
         queue.put_timeout(value.clone(), PATIENCE).unwrap();

@@ -4,32 +4,44 @@
 //! head's. [`position`] words say how far the ends have come; moving one is the only thing that others see of a put or a get, so
 //! whoever is killed before it has done nothing. What then lies half written is overwritten by the next.
 //!
-//! The ring doubles when it is full and may [grow](grow): under both leases the records are copied to a block twice as large, at the
-//! same positions modulo its size. Messages too large for a record, or with handles in them, lie in a block of their own, which
-//! changes its owner with the message: the lease's owner notes the block as *pending* before, so that who takes over from a dead
-//! owner can tell whether the block still belongs to somebody.
+//! The records lie in a *segment*, used round and round. When it is full and may grow, a last record leads to another
+//! [segment](segment); whoever gets frees the old one. Messages too large for a record, or with handles in them, lie in a block of
+//! their own, which changes its owner with the message. Whatever takes several steps is noted as [`Pending`] before, so that who takes
+//! over from a dead owner can tell how far that one had come.
+//!
+//! A queue that [lends](lend) its messages stays the lender of what was got until it is said to be done.
 
+mod end;
 mod get;
-mod grow;
+mod get_many;
+mod lend;
+mod pending;
 mod position;
 mod put;
+mod put_many;
 mod record;
+mod segment;
+mod shut;
+mod split;
+mod taking;
 
 pub(super) use get::GetFailure;
+pub(super) use get_many::Payloads as Gotten;
 pub(super) use put::PutFailure;
-pub(super) use record::Taking;
+pub(super) use put_many::Payloads;
+pub(super) use taking::Taking;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
-use crate::shm::blocks::{self, Block, Owner, Use};
-use crate::shm::keeper::low_half;
-use crate::shm::layout::{Cell, Shared};
-use crate::shm::{Handle, Internal, Taken, member};
-use crate::sys::atomic::{Acquire, AtomicU64, Relaxed, Release, SeqCst};
+use crate::shm::blocks::Owner;
+use crate::shm::layout::{Cell, Kind, Shared};
+use crate::shm::object::ObjectRef;
+use crate::shm::{Handle, Internal, Taken, lent, member, settle};
+use crate::sys::atomic::{Acquire, AtomicU64, Relaxed, SeqCst};
 use crate::sys::clock::Deadline;
-use crate::sys::futex::{self, Scope};
-use position::{CLOSED, End, ITEMS, Position};
-use record::Storage;
+use end::{End, Waiting};
+use position::{CLOSED, ITEMS, Position};
+use record::Memory;
 use std::time::Duration;
 
 /// A lease is held for nanoseconds. Even who may not wait at all waits so long for it, or a full queue would look empty whenever
@@ -42,14 +54,52 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(20);
 struct Words {
     tail: End,
     head: End,
-    /// The ring's block as unit + 1 in the high half, the binary logarithm of its words in the low half. Written under both leases.
-    ring: AtomicU64,
-    /// The most records, 0 for any number. Written once.
-    maxsize: AtomicU64,
+    /// See [`Options`]. Written once.
+    options: AtomicU64,
+    /// How it was shut (see [`shut`]).
+    shut: AtomicU64,
+    /// Of a queue that lends: how many messages are done, and in the lowest bit whether somebody waits for that.
+    done: AtomicU64,
+    /// Of those, how many have failed.
+    failed: AtomicU64,
+    /// The objects that are the two ends, once they were split: see [`ObjectRef::name`].
+    senders: AtomicU64,
+    receivers: AtomicU64,
+    /// Words of the first segment: no later one is smaller.
+    least_words: AtomicU64,
+    _reserved: AtomicU64,
 }
 #[expect(unsafe_code, reason = "Shared is an unsafe trait")]
 // SAFETY: atomics only.
 unsafe impl Shared for Words {}
+
+/// What a queue is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Options {
+    /// The most records, 0 for any number; less than 2^28.
+    pub(super) maxsize: u64,
+    /// Whether it lends its messages, and how often one is put back at most.
+    pub(super) lends: Option<u32>,
+}
+
+const LENDS: u64 = 1 << 31;
+
+impl Options {
+    fn word(self) -> u64 {
+        let lends = self
+            .lends
+            .map_or(0, |retries| LENDS | u64::from(retries) << 32);
+        lends | self.maxsize
+    }
+
+    fn read(word: u64) -> Self {
+        let retries = (word >> 32) as u32;
+        Self {
+            maxsize: word & (LENDS - 1),
+            lends: (word & LENDS != 0).then_some(retries),
+        }
+    }
+}
 
 /// What one attempt came to.
 enum Attempt<T> {
@@ -61,60 +111,66 @@ enum Attempt<T> {
     Late,
 }
 
-/// A ring, as its handle's process sees it.
-pub(super) struct Ring<'a> {
-    handle: &'a Handle,
+/// A ring. Whoever has one has a handle that keeps its object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ring {
+    object: ObjectRef,
     cell: &'static Cell,
     words: &'static Words,
 }
 
-impl<'a> Ring<'a> {
+impl Memory for Arena {
     #[inline]
-    pub(super) fn of(handle: &'a Handle) -> Self {
-        let cell = handle.cell();
+    fn word(&self, offset: u64) -> Option<u64> {
+        Some(self.at::<AtomicU64>(offset)?.load(Acquire))
+    }
+}
+
+impl Ring {
+    #[inline]
+    pub(super) fn of(handle: &Handle) -> Self {
+        Self::at(handle.object(), handle.cell())
+    }
+
+    fn at(object: ObjectRef, cell: &'static Cell) -> Self {
+        let words = cell.body();
         Self {
-            handle,
+            object,
             cell,
-            words: cell.body(),
+            words,
         }
     }
 
-    /// Gives a new queue its first storage.
-    pub(super) fn initialise(&self, maxsize: u64) -> Result<()> {
-        let arena = Arena::get()?;
-        let bytes = (arena.layout.size / 64)
-            .clamp(16 << 10, 64 << 10)
-            .next_power_of_two();
-        let block = blocks::allocate(bytes, Use::Raw, self.owner())?;
-        self.words.maxsize.store(maxsize, Relaxed);
-        self.set_storage(block, bytes / 8);
-        Ok(())
+    /// The ring of an object that somebody else keeps alive, as its name was noted.
+    pub(super) fn named(name: u64) -> Result<Self> {
+        let object = ObjectRef::named(name).ok_or(ErrorKind::StaleHandle)?;
+        let cell = object.cell(Arena::get()?, Kind::Queue)?;
+        Ok(Self::at(object, cell))
     }
 
-    fn owner(&self) -> Owner {
-        Owner::object(self.handle.number())
-    }
-
-    fn set_storage(&self, block: Block, words: u64) {
-        self.cell.block.store(block.0 + 1, Release);
-        let word = u64::from(block.0 + 1) << 32 | u64::from(words.ilog2());
-        self.words.ring.store(word, Release);
+    /// A new object with a ring.
+    pub(super) fn create(kind: Kind, options: Options) -> Result<Handle> {
+        if options.maxsize > ITEMS / 2 {
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "a queue of 2^28 items or more",
+            ));
+        }
+        let handle = Handle::create(kind)?;
+        let ring = Self::of(&handle);
+        ring.words.options.store(options.word(), Relaxed);
+        ring.first_segment()?;
+        Ok(handle)
     }
 
     #[inline]
-    fn storage(&self, arena: &Arena) -> Result<Storage> {
-        let word = self.words.ring.load(Acquire);
-        let found = || {
-            let unit = u32::try_from(word >> 32).ok()?.checked_sub(1)?;
-            let words = 1_u64.checked_shl((word & 0xff) as u32)?;
-            let (offset, bytes) = Block(unit).bytes(arena)?;
-            (words.checked_mul(8)? <= bytes).then_some(Storage {
-                block: Block(unit),
-                offset,
-                words,
-            })
-        };
-        found().ok_or_else(|| Error::new(ErrorKind::Corrupt, "the storage of a queue"))
+    fn options(&self) -> Options {
+        Options::read(self.words.options.load(Relaxed))
+    }
+
+    #[inline]
+    fn owner(&self) -> Owner {
+        Owner::object(self.object.number)
     }
 
     /// The number of records at this instant.
@@ -126,46 +182,92 @@ impl<'a> Ring<'a> {
         if items > ITEMS / 2 { 0 } else { items }
     }
 
-    pub(super) fn maxsize(&self) -> u64 {
-        self.words.maxsize.load(Relaxed)
+    pub(super) fn len(&self) -> usize {
+        usize::try_from(self.items()).unwrap_or(usize::MAX)
     }
 
-    /// Closes both ends, the tail first, and wakes all who sleep.
-    pub(super) fn close(&self) {
-        for end in [&self.words.tail, &self.words.head] {
-            end.position.fetch_or(CLOSED, SeqCst);
-            futex::wake(low_half(&end.position), u32::MAX, Scope::Shared);
-        }
+    pub(super) fn maxsize(&self) -> usize {
+        usize::try_from(self.options().maxsize).unwrap_or(usize::MAX)
     }
 
-    /// Takes the lease of an end, for this object; `None` when somebody holds it for too long.
+    pub(super) fn is_full(&self) -> bool {
+        let maxsize = self.options().maxsize;
+        maxsize != 0 && self.items() >= maxsize
+    }
+
+    /// Takes the lease of an end, for this object, and completes what a dead owner has left; `None` when somebody holds it for too long.
     #[inline]
-    fn take(&self, end: &End, deadline: Deadline) -> Result<Option<Taken>> {
+    fn take(&self, arena: &Arena, end: &End, deadline: Deadline) -> Result<Option<()>> {
         let me = member::me()?;
-        self.handle.check()?;
+        self.object.check(self.cell)?;
         let taken = if end.lease.try_take(me) {
             Some(Taken::Clean)
         } else {
             end.lease
                 .take::<Internal>(me, deadline.or_later(LEAST_PATIENCE))
         };
-        if taken.is_some() && self.handle.check().is_err() {
+        if taken.is_some() && self.object.check(self.cell).is_err() {
             end.lease.give::<Internal>();
             return Err(ErrorKind::StaleHandle.into());
         }
-        Ok(taken)
+        if taken == Some(Taken::OwnerDied) {
+            self.recover(arena, end);
+        }
+        Ok(taken.map(|_| ()))
+    }
+
+    #[cold]
+    fn recover(&self, arena: &Arena, end: &End) {
+        if std::ptr::eq(end, &raw const self.words.tail) {
+            self.recover_put(arena);
+        } else {
+            self.recover_get(arena);
+        }
     }
 }
 
-/// A block that is about to change its owner, and where the end was before.
-fn pending(block: Block, before: Position) -> u64 {
-    u64::from(block.0 + 1) << 32 | before.words & 0xffff_ffff
+/// Somebody who waits at a ring.
+struct Waiter {
+    ring: Ring,
+    gets: bool,
 }
 
-/// The pending block of an end, and whether the end has moved since it was noted.
-fn read_pending(end: &End) -> Option<(Block, bool)> {
-    let word = end.pending.load(Acquire);
-    let unit = u32::try_from(word >> 32).ok()?.checked_sub(1)?;
-    let now = Position::read(end.position.load(Acquire)).words;
-    Some((Block(unit), (word ^ now) & 0xffff_ffff != 0))
+impl Waiting for Waiter {
+    #[inline]
+    fn enough(&self) -> bool {
+        let words = self.ring.words;
+        // Whoever closes both ends may be killed between the two.
+        let closed = words.tail.position.load(SeqCst) | words.head.position.load(SeqCst);
+        closed & CLOSED != 0 || self.gets && self.ring.has_put_back()
+    }
+
+    fn look_around(&self) {
+        let words = self.ring.words;
+        if self.gets && self.ring.options().lends.is_some() {
+            self.ring.look_for_dead_takers();
+        }
+        for end in [&words.senders, &words.receivers] {
+            if let Some(end) = ObjectRef::named(end.load(Relaxed)) {
+                settle::announce_dead_holders_of(end.number);
+            }
+        }
+    }
+}
+
+impl Ring {
+    /// Was something put back that nobody has looked for yet?
+    #[inline]
+    fn has_put_back(&self) -> bool {
+        let count = u64::from(self.cell.put_back.load(SeqCst));
+        count != self.words.head.looked.load(Relaxed)
+    }
+
+    fn look_for_dead_takers(&self) {
+        settle::announce_dead_holders_of(self.object.number);
+        lent::put_back_of_the_dead(self.object.number);
+    }
+}
+
+fn corrupt() -> Error {
+    Error::new(ErrorKind::Corrupt, "a queue")
 }

@@ -1,18 +1,18 @@
 //! Putting: from bytes to a record that others see.
 
-use super::position::{
-    self, CLOSED, ITEMS, Position, Wake, pass_on, publish_unless_closed, sleep_until_moved,
-};
-use super::record::{Kind, LARGEST, Storage, words_for, write_head};
-use super::{Attempt, Ring, pending, read_pending};
-use crate::error::{Error, ErrorKind, Result};
+use super::end::{self, Wake, pass_on, publish_unless_closed, sleep_until_moved};
+use super::pending::{self, Pending, Step as Half};
+use super::position::{CLOSED, ITEMS, Position};
+use super::record::{LARGEST, Segment, block_head, bytes_head, pad_head, words_for};
+use super::{Attempt, Ring, Waiter, corrupt};
+use crate::error::{Error, Result};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::{Block, Owner};
 use crate::shm::layout::OWNS_BLOCKS;
 use crate::shm::message::{self, Cargo};
 use crate::shm::object::MANY_BLOCKS;
-use crate::shm::{Internal, Taken, member};
-use crate::sys::atomic::{AcqRel, Acquire, Relaxed, Release};
+use crate::shm::{Internal, member};
+use crate::sys::atomic::{AcqRel, Acquire, AtomicU64, Relaxed};
 use crate::sys::clock::Deadline;
 
 /// Why nothing was put.
@@ -20,6 +20,7 @@ use crate::sys::clock::Deadline;
 pub(in super::super) enum PutFailure {
     Full,
     Closed,
+    Disconnected,
     Failed(Error),
 }
 
@@ -34,74 +35,100 @@ impl Parcel<'_> {
     fn words(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => words_for(bytes.len()),
-            Self::Block(_) => words_for(8),
+            Self::Block(_) => 1,
         }
     }
 }
 
 /// What the owner of the lease could do.
-enum Step {
-    Done(Wake),
+pub(super) enum Step<T> {
+    Done(T),
     Closed,
     /// No room while the head is here.
     Full(u64),
-    Late,
 }
 
-enum Room {
+pub(super) enum Room {
     Enough,
     TooManyItems(u64),
     TooFewWords(u64),
 }
 
-impl Ring<'_> {
+impl Ring {
     /// Puts a message; when there is no room, waits until the deadline.
+    #[inline]
     pub(in super::super) fn put(
         &self,
         bytes: &[u8],
         cargo: Cargo,
         deadline: Deadline,
     ) -> Result<(), PutFailure> {
-        let arena = Arena::get().map_err(PutFailure::Failed)?;
         let parcel = self.wrap(bytes, cargo).map_err(PutFailure::Failed)?;
-        let mut slept = false;
-        let result = loop {
-            match self.try_put(arena, &parcel, deadline) {
-                Ok(Attempt::Done(())) => break Ok(()),
-                Ok(Attempt::Closed) => break Err(PutFailure::Closed),
-                Ok(Attempt::Late) => break Err(PutFailure::Full),
-                Ok(Attempt::Blocked(head))
-                    if !sleep_until_moved(&self.words.head, &self.words.tail, head, deadline) =>
-                {
-                    break Err(PutFailure::Full);
-                }
-                Ok(Attempt::Blocked(_)) => slept = true,
-                Err(error) => break Err(PutFailure::Failed(error)),
-            }
-        };
-        if slept {
-            pass_on(
-                &self.words.head,
-                self.maxsize() == 0 || self.items() < self.maxsize(),
-            );
-        }
-        if let (Err(_), Parcel::Block(block)) = (&result, parcel) {
+        let result = self.wait_to_put(deadline, |arena| self.try_put(arena, &parcel, deadline));
+        if let (Err(_), Parcel::Block(block)) = (&result, parcel)
+            && let Some(arena) = Arena::existing()
+        {
             message::discard(arena, block);
         }
         result
     }
 
+    /// Tries until it succeeds or there is no sense in it any more.
+    #[inline]
+    pub(super) fn wait_to_put<R>(
+        &self,
+        deadline: Deadline,
+        mut attempt: impl FnMut(&Arena) -> Result<Attempt<R>>,
+    ) -> Result<R, PutFailure> {
+        let arena = Arena::get().map_err(PutFailure::Failed)?;
+        let mut slept = false;
+        let result = loop {
+            match attempt(arena) {
+                Ok(Attempt::Done(put)) => break Ok(put),
+                Ok(Attempt::Closed) if self.is_shut() => break Err(PutFailure::Closed),
+                Ok(Attempt::Closed) => break Err(PutFailure::Disconnected),
+                Ok(Attempt::Late) => break Err(PutFailure::Full),
+                Ok(Attempt::Blocked(head)) => {
+                    let (ring, gets) = (*self, false);
+                    let waiter = Waiter { ring, gets };
+                    if !sleep_until_moved(&self.words.head.position, head, &waiter, deadline) {
+                        break Err(PutFailure::Full);
+                    }
+                    slept = true;
+                }
+                Err(error) => break Err(PutFailure::Failed(error)),
+            }
+        };
+        if slept {
+            pass_on(&self.words.head.position, !self.is_full());
+        }
+        result
+    }
+
+    /// May a payload of so many bytes, which carries nothing, lie in the ring?
+    #[inline]
+    pub(super) fn fits(&self, length: usize) -> bool {
+        length <= LARGEST && self.options().lends.is_none()
+    }
+
     #[inline]
     fn wrap<'b>(&self, bytes: &'b [u8], cargo: Cargo) -> Result<Parcel<'b>> {
-        if bytes.len() <= LARGEST && cargo.is_empty() {
+        if cargo.is_empty() && self.fits(bytes.len()) {
             return Ok(Parcel::Bytes(bytes));
         }
         let own = member::own()?;
-        let block = message::store(bytes, cargo, Owner::member(own.slot))?;
+        let lender = self.options().lends.map_or(0, |_| self.object.name());
+        let block = message::store_for(bytes, cargo, Owner::member(own.slot), lender)?;
+        self.note_many_blocks();
+        Ok(Parcel::Block(block))
+    }
+
+    /// Remembers that more than the first segment is the queue's.
+    #[inline]
+    pub(super) fn note_many_blocks(&self) {
         if self.cell.flags.load(Relaxed) & MANY_BLOCKS == 0 {
             self.cell.flags.fetch_or(MANY_BLOCKS | OWNS_BLOCKS, AcqRel);
         }
-        Ok(Parcel::Block(block))
     }
 
     #[inline]
@@ -112,102 +139,99 @@ impl Ring<'_> {
         deadline: Deadline,
     ) -> Result<Attempt<()>> {
         let end = &self.words.tail;
-        let Some(taken) = self.take(end, deadline)? else {
+        if self.take(arena, end, deadline)?.is_none() {
             return Ok(Attempt::Late);
-        };
-        if taken == Taken::OwnerDied {
-            self.recover_put(arena);
         }
-        let step = self.put_under_lease(arena, parcel, deadline);
+        let step = self.put_under_lease(arena, parcel);
         end.lease.give::<Internal>();
         Ok(match step? {
             Step::Done(wake) => {
-                position::wake(end, wake);
+                end::wake(end, wake);
                 Attempt::Done(())
             }
             Step::Closed => Attempt::Closed,
             Step::Full(head) => Attempt::Blocked(head),
-            Step::Late => Attempt::Late,
         })
     }
 
     #[inline]
-    fn put_under_lease(
+    fn put_under_lease(&self, arena: &Arena, parcel: &Parcel<'_>) -> Result<Step<Wake>> {
+        let end = &self.words.tail;
+        let (tail, segment, pad) = match self.make_room(arena, parcel.words())? {
+            Step::Done(place) => place,
+            Step::Closed => return Ok(Step::Closed),
+            Step::Full(head) => return Ok(Step::Full(head)),
+        };
+        let next = tail.plus(pad + parcel.words(), 1);
+        let record = pad_and_at(arena, segment, tail, pad)?;
+        let block = match parcel {
+            Parcel::Bytes(bytes) => {
+                write_bytes(arena, record, bytes)?;
+                return Ok(publish_unless_closed(end, next).map_or(Step::Closed, Step::Done));
+            }
+            Parcel::Block(block) => *block,
+        };
+        write_word(arena, record, block_head(block.0))?;
+        Pending::moving(Half::Message, block, tail).note(end);
+        // A getter, killed since, may have noted the block when it was its own. Whoever takes over the head must not take it for that
+        // one once it is the queue's.
+        Pending::forget(&self.words.head, block);
+        block.set_owner(arena, self.owner())?;
+        let wake = publish_unless_closed(end, next);
+        if wake.is_none() {
+            block.set_owner(arena, Owner::member(member::own()?.slot))?;
+        }
+        pending::clear(end);
+        Ok(wake.map_or(Step::Closed, Step::Done))
+    }
+
+    /// Finds room for a record of so many words, and one more for a link: tail, segment, and how much is left empty before it.
+    #[inline]
+    pub(super) fn make_room(
         &self,
         arena: &Arena,
-        parcel: &Parcel<'_>,
-        deadline: Deadline,
-    ) -> Result<Step> {
+        needed: u64,
+    ) -> Result<Step<(Position, Segment, u64)>> {
         let end = &self.words.tail;
         let word = end.position.load(Relaxed);
         if word & CLOSED != 0 {
             return Ok(Step::Closed);
         }
-        let tail = Position::read(word);
-        let mut storage = self.storage(arena)?;
-        let needed = parcel.words();
-        let pad = loop {
-            let room = storage.room_after(tail);
-            let pad = if room < needed { room } else { 0 };
-            match self.room(tail, storage, pad + needed)? {
-                Room::Enough => break pad,
+        let mut tail = Position::read(word);
+        let mut segment = Self::segment(arena, end)?;
+        loop {
+            let pad = pad_before(segment, tail, needed);
+            if pad > 0
+                && let Some(smaller) = self.shrink(arena, tail, segment)?
+            {
+                (tail, segment) = smaller;
+                continue;
+            }
+            match self.room(tail, segment, pad + needed)? {
+                Room::Enough => return Ok(Step::Done((tail, segment, pad))),
                 Room::TooManyItems(head) => return Ok(Step::Full(head)),
-                Room::TooFewWords(head) if !storage.may_grow() => return Ok(Step::Full(head)),
-                Room::TooFewWords(_) => match self.grow(arena, tail, storage, deadline)? {
-                    Some(larger) => storage = larger,
-                    None => return Ok(Step::Late),
+                Room::TooFewWords(head) => match self.grow(arena, tail, segment, head)? {
+                    Some(larger) => (tail, segment) = larger,
+                    None => return Ok(Step::Full(head)),
                 },
             }
-        };
-        if pad > 0 {
-            write_head(arena, storage.at(tail), (pad - 1) * 8, Kind::Pad)?;
         }
-        self.write(arena, storage.at(tail.plus(pad, 0)), parcel, tail)?;
-        let wake = publish_unless_closed(end, tail.plus(pad + needed, 1));
-        if let Parcel::Block(block) = parcel {
-            if wake.is_none() {
-                block.set_owner(arena, Owner::member(member::own()?.slot))?;
-            }
-            end.pending.store(0, Release);
-        }
-        Ok(wake.map_or(Step::Closed, Step::Done))
-    }
-
-    #[inline]
-    fn write(&self, arena: &Arena, record: u64, parcel: &Parcel<'_>, tail: Position) -> Result<()> {
-        let written = match parcel {
-            Parcel::Bytes(bytes) => {
-                write_head(arena, record, bytes.len() as u64, Kind::Bytes)?;
-                arena.write(record + 8, bytes)
-            }
-            Parcel::Block(block) => {
-                write_head(arena, record, 8, Kind::Block)?;
-                let written = arena.write(record + 8, &u64::from(block.0).to_ne_bytes());
-                self.words
-                    .tail
-                    .pending
-                    .store(pending(*block, tail), Release);
-                self.forget_at_head(*block);
-                block.set_owner(arena, self.owner())?;
-                written
-            }
-        };
-        written.ok_or_else(|| ErrorKind::Corrupt.into())
     }
 
     /// Is there room for so many more words, and a record? Looks at the head itself only when it seems not.
     #[inline]
-    fn room(&self, tail: Position, storage: Storage, words: u64) -> Result<Room> {
-        let maxsize = self.maxsize();
+    pub(super) fn room(&self, tail: Position, segment: Segment, words: u64) -> Result<Room> {
+        let maxsize = self.options().maxsize;
         let judge = |head: u64| {
-            let (used, items) = tail.since(Position::read(head));
-            if used > storage.words {
-                return Err(Error::new(ErrorKind::Corrupt, "positions of a queue"));
+            let (_, items) = tail.since(Position::read(head));
+            let used = self.used(tail, head);
+            if used > segment.words {
+                return Err(corrupt());
             }
             if items >= ITEMS / 2 || (maxsize != 0 && items >= maxsize) {
                 return Ok(Room::TooManyItems(head));
             }
-            Ok(if used + words <= storage.words {
+            Ok(if used + words < segment.words {
                 Room::Enough
             } else {
                 Room::TooFewWords(head)
@@ -218,31 +242,51 @@ impl Ring<'_> {
         }
         let head = self.words.head.position.load(Acquire);
         self.words.tail.seen.store(head, Relaxed);
+        self.look_at_start(tail, head);
         judge(head)
     }
 
-    /// Our block may be one that a getter, killed since, has noted as pending after it had become its own, and that was freed
-    /// with its slot. Whoever takes over the head must not take it for that one once it is the queue's.
-    #[inline]
-    fn forget_at_head(&self, block: Block) {
-        let pending = &self.words.head.pending;
-        let word = pending.load(Acquire);
-        if word >> 32 == u64::from(block.0 + 1) {
-            let _taken_over = pending.compare_exchange(word, 0, AcqRel, Relaxed);
-        }
-    }
-
-    /// The last who put was killed: a block that became ours, and was neither published nor made the storage, is nobody's.
+    /// The last who put was killed: a block that became ours, and was not published, is nobody's.
     #[cold]
-    fn recover_put(&self, arena: &Arena) {
+    pub(super) fn recover_put(&self, arena: &Arena) {
         let end = &self.words.tail;
-        if let Some((block, moved)) = read_pending(end)
-            && !moved
-            && self.words.ring.load(Acquire) >> 32 != u64::from(block.0 + 1)
-            && block.owner(arena) == self.owner()
-        {
-            message::discard(arena, block);
+        if let Some(pending) = Pending::at(end) {
+            let unpublished = !pending.has_moved(end) && pending.block.owner(arena) == self.owner();
+            match pending.step {
+                Half::Segment => self.recover_chain(arena, pending),
+                _ if unpublished => message::discard(arena, pending.block),
+                _ => {}
+            }
         }
-        end.pending.store(0, Release);
+        pending::clear(end);
     }
+}
+
+/// Words that are left empty because a record does not wrap.
+#[inline]
+pub(super) fn pad_before(segment: Segment, tail: Position, needed: u64) -> u64 {
+    let room = segment.room_after(tail);
+    if room < needed { room } else { 0 }
+}
+
+/// Writes a pad, if there must be one, and answers where the record goes.
+#[inline]
+pub(super) fn pad_and_at(arena: &Arena, segment: Segment, tail: Position, pad: u64) -> Result<u64> {
+    if pad > 0 {
+        write_word(arena, segment.at(tail), pad_head(pad))?;
+    }
+    Ok(segment.at(tail.plus(pad, 0)))
+}
+
+#[inline]
+fn write_word(arena: &Arena, offset: u64, word: u64) -> Result<()> {
+    let place = arena.at::<AtomicU64>(offset).ok_or_else(corrupt)?;
+    place.store(word, Relaxed);
+    Ok(())
+}
+
+#[inline]
+pub(super) fn write_bytes(arena: &Arena, record: u64, bytes: &[u8]) -> Result<()> {
+    write_word(arena, record, bytes_head(bytes.len(), member::own_pid()))?;
+    arena.write(record + 8, bytes).ok_or_else(corrupt)
 }

@@ -1,44 +1,73 @@
-//! Records: the bytes between two positions, and the storage that they lie in.
+//! Records: what lies between two positions of a ring.
+//!
+//! A record begins with a head word, `kind u8 | who u24 | value u32` from the lowest bit:
+//!
+//! | kind | who | value | behind it |
+//! |---|---|---|---|
+//! | [`PAD`] | – | bytes to the end of the segment | nothing of worth |
+//! | [`BYTES`] | the producer's pid | length in bytes | the payload, padded to words |
+//! | [`BLOCK`] | – | the block with the message | – |
+//! | [`LINK`] | the next segment's words, as a logarithm | its block | – |
+//!
+//! What is written here reads words by a trait and knows nothing of the arena, so that it can be fuzzed: whatever lies there, a record
+//! that is found lies inside what was published and inside its segment.
 
 use super::position::Position;
-use crate::error::{Error, ErrorKind, Result};
-use crate::shm::arena::Arena;
-use crate::shm::blocks::Block;
-use crate::shm::message;
-use crate::sys::atomic::{Acquire, AtomicU64, Relaxed};
 
 /// Payloads above this, in bytes, lie in a block of their own.
 pub(super) const LARGEST: usize = 4096;
 
-/// What a record is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Nothing, up to the end of the storage.
-    Pad = 1,
-    /// The payload itself.
-    Bytes = 2,
-    /// The number of the block with the payload.
-    Block = 3,
+const PAD: u64 = 1;
+const BYTES: u64 = 2;
+const BLOCK: u64 = 3;
+const LINK: u64 = 4;
+
+/// The most words of a segment, as a logarithm: more than a machine's memory.
+const MOST_WORDS: u32 = 40;
+
+/// Where words are read from.
+pub(super) trait Memory {
+    /// The word at an offset, if there is one.
+    fn word(&self, offset: u64) -> Option<u64>;
 }
 
-/// The storage of the records: where it begins, and how many words it has, a power of two.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Storage {
-    pub(super) block: Block,
+/// A segment: which block it is, where it begins, and how many words it has, a power of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    pub(super) block: u32,
     pub(super) offset: u64,
     pub(super) words: u64,
 }
 
-impl Storage {
+impl Segment {
     /// The offset of a position.
     pub(super) fn at(self, position: Position) -> u64 {
         self.offset + (position.words & (self.words - 1)) * 8
     }
 
-    /// Words between a position and the end of the storage.
+    /// Words between a position and the end of the segment.
     pub(super) fn room_after(self, position: Position) -> u64 {
         self.words - (position.words & (self.words - 1))
     }
+}
+
+/// What a record says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    /// The payload itself, put by the process `by`.
+    Bytes { offset: u64, length: usize, by: u32 },
+    /// The message lies in a block.
+    Block(u32),
+    /// What follows lies in another segment.
+    Link { block: u32, words: u64 },
+}
+
+/// A record that was found and checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) what: What,
+    /// Words from the position that was asked for to the end of the record, padding included.
+    pub(super) words: u64,
 }
 
 /// Words of a record with a payload of `length` bytes.
@@ -46,133 +75,74 @@ pub(super) fn words_for(length: usize) -> u64 {
     1 + length.div_ceil(8) as u64
 }
 
-/// Writes the head of a record; `length` in bytes.
-pub(super) fn write_head(arena: &Arena, offset: u64, length: u64, kind: Kind) -> Result<()> {
-    let place = arena.at::<AtomicU64>(offset).ok_or(ErrorKind::Corrupt)?;
-    place.store(length << 8 | kind as u64, Relaxed);
-    Ok(())
+fn head(kind: u64, who: u32, value: u32) -> u64 {
+    u64::from(value) << 32 | u64::from(who & 0xff_ffff) << 8 | kind
 }
 
-/// A record that was found and checked: it lies inside what was published, and inside the storage.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Record {
-    pub(super) kind: Kind,
-    /// Words from the position that was asked for to the end of the record, padding included.
-    pub(super) words: u64,
-    offset: u64,
-    length: usize,
+/// The head of a record of nothing, `words` long: up to the end of the segment.
+pub(super) fn pad_head(words: u64) -> u64 {
+    head(PAD, 0, u32::try_from((words - 1) * 8).unwrap_or(0))
 }
 
-/// Finds the record at `head`, of which `used` words are published.
-pub(super) fn find(arena: &Arena, storage: Storage, head: Position, used: u64) -> Result<Record> {
-    let first = read(arena, storage, head, used)?;
-    if first.kind != Kind::Pad {
-        return Ok(first);
+/// The head of a payload of so many bytes, at most [`LARGEST`].
+pub(super) fn bytes_head(length: usize, by: u32) -> u64 {
+    head(BYTES, by, u32::try_from(length).unwrap_or(0))
+}
+
+/// The record of a message in a block.
+pub(super) fn block_head(block: u32) -> u64 {
+    head(BLOCK, 0, block)
+}
+
+/// The record that leads to the next segment.
+pub(super) fn link_head(block: u32, words: u64) -> u64 {
+    head(LINK, words.ilog2(), block)
+}
+
+/// Finds the record at `at`, from where `used` words are published; `None` when what lies there is none.
+pub(super) fn find(
+    memory: &impl Memory,
+    segment: Segment,
+    at: Position,
+    used: u64,
+) -> Option<Record> {
+    let (first, words) = read(memory, segment, at, used)?;
+    if let Some(what) = first {
+        return Some(Record { what, words });
     }
-    let behind = head.plus(first.words, 0);
-    let record = read(arena, storage, behind, used - first.words)?;
-    if record.kind == Kind::Pad {
-        return Err(corrupt());
-    }
-    Ok(Record {
-        words: first.words + record.words,
-        ..record
+    let behind = at.plus(words, 0);
+    let (second, more) = read(memory, segment, behind, used.checked_sub(words)?)?;
+    Some(Record {
+        what: second?,
+        words: words + more,
     })
 }
 
-fn read(arena: &Arena, storage: Storage, at: Position, used: u64) -> Result<Record> {
-    let offset = storage.at(at);
-    let head = arena
-        .at::<AtomicU64>(offset)
-        .ok_or_else(corrupt)?
-        .load(Acquire);
-    let kind = match head & 0xff {
-        1 => Kind::Pad,
-        2 => Kind::Bytes,
-        3 => Kind::Block,
-        _ => return Err(corrupt()),
+/// What lies at `at`, `None` for a pad, and its words.
+fn read(
+    memory: &impl Memory,
+    segment: Segment,
+    at: Position,
+    used: u64,
+) -> Option<(Option<What>, u64)> {
+    let offset = segment.at(at);
+    let head = memory.word(offset)?;
+    let (who, value) = ((head >> 8 & 0xff_ffff) as u32, (head >> 32) as u32);
+    let length = value as usize;
+    let (what, words) = match head & 0xff {
+        PAD => (None, words_for(length)),
+        BYTES if length <= LARGEST => {
+            let offset = offset + 8;
+            let by = who;
+            (Some(What::Bytes { offset, length, by }), words_for(length))
+        }
+        BLOCK => (Some(What::Block(value)), 1),
+        LINK if who <= MOST_WORDS => {
+            let (block, words) = (value, 1 << who);
+            (Some(What::Link { block, words }), 1)
+        }
+        _ => return None,
     };
-    let length = usize::try_from(head >> 8).map_err(|_| corrupt())?;
-    let words = words_for(length);
-    if used > storage.words || words > used || words > storage.room_after(at) {
-        return Err(corrupt());
-    }
-    Ok(Record {
-        kind,
-        words,
-        offset: offset + 8,
-        length,
-    })
-}
-
-fn corrupt() -> Error {
-    Error::new(ErrorKind::Corrupt, "a record of a queue")
-}
-
-/// A payload that was taken. The block of a large one is ours and is kept until this is dropped, after its handles were decoded: so
-/// a kill in between lands them, because settling us frees the block.
-#[derive(Debug)]
-pub(in super::super) struct Taking {
-    small: [u8; 120],
-    length: usize,
-    large: Vec<u8>,
-    block: Option<Block>,
-}
-
-impl Taking {
-    pub(in super::super) fn empty() -> Self {
-        Self {
-            small: [0; 120],
-            length: 0,
-            large: Vec::new(),
-            block: None,
-        }
-    }
-
-    #[inline]
-    pub(in super::super) fn as_slice(&self) -> &[u8] {
-        if self.large.is_empty() {
-            &self.small[..self.length]
-        } else {
-            &self.large
-        }
-    }
-
-    /// Takes the message in a block that is ours.
-    pub(super) fn hold(&mut self, block: Block) -> Result<()> {
-        self.block = Some(block);
-        self.large = message::peek(block)?;
-        Ok(())
-    }
-}
-
-impl Drop for Taking {
-    #[inline]
-    fn drop(&mut self) {
-        if let (Some(block), Some(arena)) = (self.block, Arena::existing()) {
-            message::discard(arena, block);
-        }
-    }
-}
-
-impl Record {
-    /// Copies the payload out.
-    #[inline]
-    pub(super) fn copy_to(self, arena: &Arena, taking: &mut Taking) -> Result<()> {
-        let copied = match taking.small.get_mut(..self.length) {
-            Some(place) => {
-                taking.length = self.length;
-                arena.read_into(self.offset, place)
-            }
-            None => arena.read(self.offset, self.length, &mut taking.large),
-        };
-        copied.ok_or_else(corrupt)
-    }
-
-    /// The block that the payload lies in.
-    pub(super) fn block(self, arena: &Arena) -> Result<Block> {
-        let place = arena.at::<AtomicU64>(self.offset).ok_or_else(corrupt)?;
-        let unit = u32::try_from(place.load(Acquire)).map_err(|_| corrupt())?;
-        Ok(Block(unit))
-    }
+    let ends = words <= used && words <= segment.room_after(at);
+    ends.then_some((what, words))
 }
