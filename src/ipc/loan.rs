@@ -18,6 +18,9 @@ use std::ptr::NonNull;
 /// A message of more than 4096 bytes is not copied: it lies in a block of the arena, which is this process's until the loan is dropped,
 /// or the process dies. A smaller one was copied out of the queue.
 ///
+/// # Panics
+/// When it is read in a forked child of the process that got it: the memory is not the child's.
+///
 /// ```
 /// # use multiproc::Queue;
 /// let queue = Queue::<Vec<u8>>::new()?;
@@ -32,11 +35,7 @@ pub struct Loan {
 
 enum Bytes {
     /// In the block that the taking holds.
-    Lent(
-        NonNull<u8>,
-        usize,
-        #[expect(dead_code, reason = "kept for its drop")] Taking,
-    ),
+    Lent(NonNull<u8>, usize, Taking),
     Own(Vec<u8>),
 }
 
@@ -68,9 +67,10 @@ impl Deref for Loan {
     fn deref(&self) -> &[u8] {
         match &self.bytes {
             Bytes::Own(bytes) => bytes,
-            Bytes::Lent(place, length, _) => {
+            Bytes::Lent(place, length, taking) => {
+                assert!(taking.is_ours(), "a loan is read by a forked child");
                 // SAFETY: `place` checked that so many bytes lie in the arena, which is never unmapped; they were written when the
-                // message was put, and nobody writes them while the block is ours, because only a block's owner does.
+                // message was put, and nobody writes them while the block is ours, as was asked, because only its owner does.
                 unsafe { std::slice::from_raw_parts(place.as_ptr(), *length) }
             }
         }

@@ -4,6 +4,9 @@
 //! every block; the free lists are a cache. Splitting writes the tag of the right half first and then shrinks the left one,
 //! merging grows the left one: each is one store, so the walk is right between any two instructions. When the owner of the
 //! lease was killed, the next one makes the lists anew from the tags.
+//!
+//! The tag of a large block also says how much of it, from its beginning, has pages for certain: to ask the kernel for pages that are
+//! there already takes as long as to fill them.
 
 use super::arena::Arena;
 use super::keeper::Internal;
@@ -67,6 +70,19 @@ const OBJECTS: u32 = 1 << 31;
 
 /// In an [`Owner`] that is an object.
 const PUT_BACK: u32 = 1 << 30;
+
+/// A block all of which has pages: the eighths that a tag counts.
+const WARM: u32 = 8;
+
+/// How many eighths of a block have pages for certain, counted from its beginning.
+fn warmth(tag: u32) -> u32 {
+    (tag >> 8 & 0xff).min(WARM)
+}
+
+/// The same block with so many eighths warm.
+fn with_warmth(tag: u32, eighths: u32) -> u32 {
+    tag & !0xff00 | eighths << 8
+}
 
 fn tag(state: u32, kind: u32, order: usize) -> u32 {
     state << 24 | kind << 16 | u32::try_from(order).unwrap_or(0xff)
@@ -180,18 +196,19 @@ impl Allocator<'_> {
             return Err(());
         }
         self.unlink(unit, from).ok_or(())?;
+        let mut warm = warmth(place.tag.load(Relaxed));
         for half in (order..from).rev() {
             let right = unit + (1 << half);
-            self.arena
-                .unit(right)
-                .ok_or(())?
-                .tag
-                .store(tag(FREE, 0, half), Release);
-            place.tag.store(tag(FREE, 0, half), Release);
+            let cold = with_warmth(tag(FREE, 0, half), (2 * warm).saturating_sub(WARM));
+            self.arena.unit(right).ok_or(())?.tag.store(cold, Release);
+            warm = (2 * warm).min(WARM);
+            let left = with_warmth(tag(FREE, 0, half), warm);
+            place.tag.store(left, Release);
             self.push(right, half).ok_or(())?;
         }
         place.owner.store(owner.0, Release);
-        place.tag.store(tag(USED, kind as u32, order), Release);
+        let used = with_warmth(tag(USED, kind as u32, order), warm);
+        place.tag.store(used, Release);
         self.keep(order, false);
         Ok(Some(unit))
     }
@@ -199,32 +216,42 @@ impl Allocator<'_> {
     /// Frees a used block and merges it with its free buddies.
     fn give(&self, mut unit: u32) -> Result<(), ()> {
         let place = self.arena.unit(unit).ok_or(())?;
-        let mut order = order_of(place.tag.load(Acquire), USED).ok_or(())?;
+        let used = place.tag.load(Acquire);
+        let mut order = order_of(used, USED).ok_or(())?;
         self.keep(order, true);
-        self.punch(unit, order);
+        let mut warm = warmth(used);
+        if self.punch(unit, order) {
+            warm = 0;
+        }
         // The tag first: a used block without an owner would be nobody's for ever.
-        place.tag.store(tag(FREE, 0, order), Release);
+        place
+            .tag
+            .store(with_warmth(tag(FREE, 0, order), warm), Release);
         place.owner.store(0, Release);
         while order + 1 < ORDERS {
             let buddy = unit ^ (1 << order);
             let Some(other) = self.arena.unit(buddy) else {
                 break;
             };
-            if order_of(other.tag.load(Relaxed), FREE) != Some(order) {
+            let its_tag = other.tag.load(Relaxed);
+            if order_of(its_tag, FREE) != Some(order) {
                 break;
             }
             let left = unit.min(buddy);
+            let (first, second) = if left == unit {
+                (warm, warmth(its_tag))
+            } else {
+                (warmth(its_tag), warm)
+            };
             if left + (2 << order) > self.arena.layout.units || self.unlink(buddy, order).is_none()
             {
                 break;
             }
-            order += 1;
-            unit = left;
-            self.arena
-                .unit(unit)
-                .ok_or(())?
-                .tag
-                .store(tag(FREE, 0, order), Release);
+            // The second half counts only behind a first that is warm to its end.
+            let both = if first == WARM { first + second } else { first };
+            (order, unit, warm) = (order + 1, left, both / 2);
+            let merged = with_warmth(tag(FREE, 0, order), warm);
+            self.arena.unit(unit).ok_or(())?.tag.store(merged, Release);
         }
         self.push(unit, order).ok_or(())
     }
@@ -245,13 +272,15 @@ impl Allocator<'_> {
         }
     }
 
-    /// Above the mark the pages of a large free block go back to the system.
-    fn punch(&self, unit: u32, order: usize) {
+    /// Above the mark the pages of a large free block go back to the system; says whether they did.
+    fn punch(&self, unit: u32, order: usize) -> bool {
         let bytes = UNIT << order;
         let many = bytes >= LARGE && self.arena.header().kept.load(Relaxed) > KEEP;
-        if many && self.arena.punch(self.arena.data(unit), bytes).is_ok() {
+        let punched = many && self.arena.punch(self.arena.data(unit), bytes).is_ok();
+        if punched {
             self.keep(order, false);
         }
+        punched
     }
 
     /// Visits every block: unit, tag. `Err` when the tags make no sense.
@@ -302,6 +331,7 @@ pub(crate) fn allocate(bytes: u64, kind: Use, owner: Owner) -> Result<Block> {
 pub(crate) fn allocate_sparse(bytes: u64, owner: Owner) -> Result<Block> {
     let block = take(bytes, Use::Raw, owner)?;
     let arena = Arena::get()?;
+    block.set_warmth(arena, 0);
     arena
         .clear(arena.data(block.0), bytes)
         .ok_or(ErrorKind::Corrupt)?;
@@ -311,11 +341,20 @@ pub(crate) fn allocate_sparse(bytes: u64, owner: Owner) -> Result<Block> {
 /// Gives a block its pages now; frees it where there are none.
 pub(crate) fn populate(block: Block, bytes: u64) -> Result<()> {
     let arena = Arena::get()?;
-    arena.populate(arena.data(block.0), bytes).map_err(|error| {
+    let (_, size) = block.bytes(arena).ok_or(ErrorKind::Corrupt)?;
+    let warm = size / u64::from(WARM) * u64::from(block.warmth(arena));
+    let Some(cold) = bytes.checked_sub(warm).filter(|&cold| cold > 0) else {
+        return Ok(());
+    };
+    let first = arena.data(block.0) + warm;
+    arena.populate(first, cold).map_err(|error| {
         free(block);
         let error = Error::os(format!("{bytes} bytes of memory"), error);
         error.with_kind(ErrorKind::NoSpace)
-    })
+    })?;
+    let eighths = bytes / (size / u64::from(WARM));
+    block.set_warmth(arena, u32::try_from(eighths).unwrap_or(0).min(WARM));
+    Ok(())
 }
 
 /// Takes a block from the heap.
@@ -383,11 +422,27 @@ impl Block {
 
     /// A raw block that has been filled becomes a message, by one store.
     pub(super) fn make_message(self, arena: &Arena) {
-        if let Some(unit) = arena.unit(self.0)
-            && let Some(order) = order_of(unit.tag.load(Relaxed), USED)
-        {
-            unit.tag
-                .store(tag(USED, Use::Message as u32, order), Release);
+        self.change_tag(arena, |old| old & !0xff_0000 | (Use::Message as u32) << 16);
+    }
+
+    /// How many eighths have pages, when it is a large one.
+    fn warmth(self, arena: &Arena) -> u32 {
+        arena
+            .unit(self.0)
+            .map_or(0, |unit| warmth(unit.tag.load(Relaxed)))
+    }
+
+    fn set_warmth(self, arena: &Arena, eighths: u32) {
+        self.change_tag(arena, |tag| with_warmth(tag, eighths));
+    }
+
+    /// Changes the tag of a used block that is ours, by one store.
+    fn change_tag(self, arena: &Arena, how: impl FnOnce(u32) -> u32) {
+        if let Some(unit) = arena.unit(self.0) {
+            let old = unit.tag.load(Relaxed);
+            if order_of(old, USED).is_some() {
+                unit.tag.store(how(old), Release);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use super::Ring;
 use crate::error::Result;
 use crate::shm::arena::Arena;
 use crate::shm::blocks::Block;
-use crate::shm::message;
+use crate::shm::{Member, member, message};
 
 /// A payload that was taken. The block of a large one is ours and is kept until this is dropped, after its handles were decoded: so
 /// a kill in between lands them, because settling us frees the block. One that is lent is put back then.
@@ -17,6 +17,8 @@ pub(in super::super) struct Taking {
     by: u32,
     block: Option<Block>,
     lender: Option<Ring>,
+    /// Whose the block is: a copy that a forked child has is not.
+    owner: Option<Member>,
 }
 
 impl Taking {
@@ -28,6 +30,7 @@ impl Taking {
             by: 0,
             block: None,
             lender: None,
+            owner: None,
         }
     }
 
@@ -71,6 +74,12 @@ impl Taking {
     pub(super) fn hold(&mut self, block: Block, lender: Option<Ring>) {
         self.block = Some(block);
         self.lender = lender;
+        self.owner = member::known();
+    }
+
+    /// Is this process the one that took it, and not a forked copy of that one?
+    pub(in super::super) fn is_ours(&self) -> bool {
+        self.owner == member::known()
     }
 
     /// Copies what lies in a record.
@@ -94,7 +103,7 @@ impl Taking {
 
     /// The message is done with: a lent one counts so, and `failed` says whether as a failure.
     pub(in super::super) fn finish(&mut self, failed: bool) -> Result<()> {
-        if let (Some(block), Some(lender)) = (self.block, self.lender) {
+        if let (Some(block), Some(lender), true) = (self.block, self.lender, self.is_ours()) {
             lender.finish(block, failed)?;
             self.block = None;
         }
@@ -110,7 +119,9 @@ impl Taking {
 impl Drop for Taking {
     #[inline]
     fn drop(&mut self) {
-        if let (Some(block), Some(arena)) = (self.block, Arena::existing()) {
+        if let (Some(block), Some(arena)) = (self.block, Arena::existing())
+            && self.is_ours()
+        {
             match self.lender {
                 Some(lender) => lender.put_back(arena, block),
                 None => message::discard(arena, block),
