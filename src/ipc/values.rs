@@ -4,6 +4,7 @@ use super::batch::Batch;
 use super::error::{TryGetError, TryPutError};
 use super::ring::{Gotten, Payloads, Ring, Taking};
 use crate::error::{Error, Result};
+use crate::shm::member;
 use crate::shm::message::Cargo;
 use crate::sys::clock::Deadline;
 use crate::wire::{self, Bytes};
@@ -37,8 +38,8 @@ pub(super) fn put_many<T: Serialize + 'static>(
     values: impl IntoIterator<Item = T>,
     deadline: Deadline,
 ) -> Result<(), TryPutError<Vec<T>>> {
-    let mut values = values.into_iter();
-    let mut payloads = Payloads::default();
+    let mut values = values.into_iter().fuse();
+    let mut payloads = Payloads::with_capacity(BATCH);
     loop {
         let batch: Vec<T> = values.by_ref().take(BATCH).collect();
         if batch.is_empty() {
@@ -59,16 +60,21 @@ fn put_batch<T: Serialize + 'static>(
     payloads: &mut Payloads,
     deadline: Deadline,
 ) -> Result<(), TryPutError<Vec<T>>> {
+    // Records name the process that wrote them.
+    if let Err(error) = member::join() {
+        return Err(TryPutError::Failed(batch, error));
+    }
     let mut next = 0;
     while next < batch.len() {
         payloads.clear();
         // Up to the first one that cannot go with others.
-        let alone = batch[next..].iter().find_map(|value| add(value, payloads));
-        let put = ring.put_many(payloads, deadline);
-        if let Err((put, failure)) = put {
+        let alone = batch[next..]
+            .iter()
+            .find_map(|value| add(ring, value, payloads));
+        if let Err((put, failure)) = ring.put_many(payloads, deadline) {
             return Err(TryPutError::of(failure, batch.split_off(next + put)));
         }
-        next += payloads.ends.len();
+        next += payloads.len();
         let failed = match alone {
             None => continue,
             Some(Err(error)) => return Err(TryPutError::Failed(batch.split_off(next), error)),
@@ -82,23 +88,27 @@ fn put_batch<T: Serialize + 'static>(
     Ok(())
 }
 
-/// Adds a value; or gives its bytes, when it carries something or does not serialise.
+/// Adds a value; or gives its bytes, when it cannot go with others, or says why it does not serialise.
+#[inline]
 fn add<T: Serialize + 'static>(
+    ring: Ring,
     value: &T,
     payloads: &mut Payloads,
 ) -> Option<Result<(Vec<u8>, Cargo)>> {
-    let begin = payloads.bytes.len();
-    if let Some(bytes) = wire::as_plain_bytes(value) {
-        payloads.bytes.extend_from_slice(bytes);
-    } else {
-        match wire::encode_behind(value, &mut payloads.bytes) {
-            Ok(cargo) if cargo.is_empty() => {}
-            Ok(cargo) => return Some(Ok((payloads.bytes.split_off(begin), cargo))),
-            Err(error) => return Some(Err(error)),
+    let mut cargo = Cargo::default();
+    let added = payloads.add(|bytes| {
+        if let Some(plain) = wire::as_plain_bytes(value) {
+            bytes.extend_from_slice(plain);
+        } else {
+            cargo = wire::encode_behind(value, bytes)?;
         }
+        Ok(cargo.is_empty() && !ring.lends())
+    });
+    match added {
+        Ok(None) => None,
+        Ok(Some(bytes)) => Some(Ok((bytes, cargo))),
+        Err(error) => Some(Err(error)),
     }
-    payloads.ends.push(payloads.bytes.len());
-    None
 }
 
 #[inline]

@@ -110,6 +110,7 @@ impl Forkable for Identities {
     fn after(&self) {}
     fn child(&self) {
         OWN.store(0, Relaxed);
+        PID.store(0, Relaxed);
         ME.with(|me| me.set(0));
     }
 }

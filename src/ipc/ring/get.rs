@@ -127,7 +127,7 @@ impl Ring {
 
     #[inline]
     fn get_under_lease(&self, arena: &Arena, taking: &mut Taking) -> Result<Found<Wake>> {
-        if self.options().lends.is_some()
+        if self.lends()
             && let Some(block) = self.take_put_back(arena)?
         {
             taking.hold(block, Some(*self));
@@ -194,7 +194,7 @@ impl Ring {
             return Err(corrupt());
         }
         let own = member::own()?;
-        let lends = self.options().lends.is_some();
+        let lends = self.lends();
         if lends {
             lent::note_taker(arena);
         }
@@ -238,7 +238,7 @@ impl Ring {
     }
 
     fn recover_orphan(&self, arena: &Arena, pending: Pending) {
-        if self.options().lends.is_some() {
+        if self.lends() {
             self.adopt(arena, pending.block);
         } else if pending.block.owner(arena) == self.owner() {
             message::discard(arena, pending.block);

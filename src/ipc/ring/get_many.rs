@@ -2,8 +2,8 @@
 
 use super::end::{self, Wake, publish};
 use super::get::{Found, GetFailure};
-use super::position::CLOSED;
-use super::record::{self, What};
+use super::position::{CLOSED, Position};
+use super::record::{self, Segment, What, words_for};
 use super::taking::Taking;
 use super::{Attempt, Ring, corrupt};
 use crate::error::Result;
@@ -14,24 +14,33 @@ use crate::sys::clock::Deadline;
 /// The most records that are got under one lease: others want it too.
 const MOST: usize = 4096;
 
-/// Payloads that were got, one behind the other.
+/// Records that were got, as they lay in the ring.
 #[derive(Debug, Default)]
 pub(in super::super) struct Payloads {
     bytes: Vec<u8>,
-    /// Where each ends, and which process put it.
-    ends: Vec<(usize, u32)>,
+    parts: Vec<Part>,
+}
+
+/// Where a payload lies in the bytes, and which process put it.
+#[derive(Debug)]
+struct Part {
+    begin: usize,
+    length: usize,
+    by: u32,
 }
 
 impl Payloads {
+    #[inline]
     pub(in super::super) fn len(&self) -> usize {
-        self.ends.len()
+        self.parts.len()
     }
 
     /// The payload of that index, and the process that put it.
+    #[inline]
     pub(in super::super) fn get(&self, index: usize) -> Option<(&[u8], u32)> {
-        let &(end, by) = self.ends.get(index)?;
-        let begin = index.checked_sub(1).map_or(0, |before| self.ends[before].0);
-        Some((self.bytes.get(begin..end)?, by))
+        let part = self.parts.get(index)?;
+        let bytes = self.bytes.get(part.begin..part.begin + part.length)?;
+        Some((bytes, part.by))
     }
 }
 
@@ -45,7 +54,8 @@ impl Ring {
         deadline: Deadline,
     ) -> Result<(), GetFailure> {
         let max = max.min(MOST);
-        payloads.ends.reserve(max.min(64));
+        payloads.parts.reserve(max.min(64));
+        payloads.bytes.reserve(16 * max.min(64));
         let several = self.wait_to_get(deadline, |arena| {
             self.try_get_many(arena, max, payloads, deadline)
         })?;
@@ -93,24 +103,52 @@ impl Ring {
             Found::Shut => return Ok(Found::Shut),
         };
         let segment = Self::segment(arena, end)?;
-        let mut read = || {
-            while payloads.len() < max && used > 0 {
-                let record = record::find(arena, segment, at, used).ok_or_else(corrupt)?;
-                let What::Bytes { offset, length, by } = record.what else {
-                    break;
-                };
-                let copied = arena.read(offset, length, &mut payloads.bytes);
-                copied.ok_or_else(corrupt)?;
-                payloads.ends.push((payloads.bytes.len(), by));
-                (at, used) = (at.plus(record.words, 1), used - record.words);
+        while payloads.len() < max && used > 0 {
+            let (next, left) = payloads.add_run(arena, segment, (at, used), max)?;
+            if next == at {
+                break;
             }
-            Ok(())
-        };
-        let read = read();
-        if payloads.len() == 0 {
-            return read.map(|()| Found::Something(Wake::Nobody));
+            (at, used) = (next, left);
         }
-        // What is no record is an error of the next one who gets.
+        if payloads.len() == 0 {
+            return Ok(Found::Something(Wake::Nobody));
+        }
         Ok(Found::Something(publish(end, at)))
+    }
+}
+
+impl Payloads {
+    /// Copies the records that lie side by side from `at` on, and answers where it stopped.
+    fn add_run(
+        &mut self,
+        arena: &Arena,
+        segment: Segment,
+        (mut at, mut used): (Position, u64),
+        max: usize,
+    ) -> Result<(Position, u64)> {
+        let copied = self.bytes.len();
+        let mut run: Option<(u64, u64)> = None;
+        while self.parts.len() < max && used > 0 {
+            let record = record::find(arena, segment, at, used).ok_or_else(corrupt)?;
+            let What::Bytes { offset, length, by } = record.what else {
+                break;
+            };
+            let first = run.map_or(offset, |(first, _)| first);
+            let end = offset + (words_for(length) - 1) * 8;
+            // Behind a pad another run begins.
+            if run.is_some_and(|(_, end)| end + 8 != offset) {
+                break;
+            }
+            run = Some((first, end));
+            let begin = copied + usize::try_from(offset - first).map_err(|_| corrupt())?;
+            self.parts.push(Part { begin, length, by });
+            (at, used) = (at.plus(record.words, 1), used - record.words);
+        }
+        if let Some((first, end)) = run {
+            let length = usize::try_from(end - first).map_err(|_| corrupt())?;
+            let read = arena.read(first, length, &mut self.bytes);
+            read.ok_or_else(corrupt)?;
+        }
+        Ok((at, used))
     }
 }

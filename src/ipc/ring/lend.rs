@@ -211,7 +211,7 @@ impl Ring {
     /// The queue is closed and empty. May something be put back yet? Not if this process has some of it itself: then it must not
     /// wait for others, who may wait for it.
     pub(super) fn may_be_put_back(&self, arena: &Arena) -> bool {
-        if self.options().lends.is_none() || self.is_all_done() {
+        if !self.lends() || self.is_all_done() {
             return false;
         }
         let own = member::known().map_or(Owner::NOBODY, |own| Owner::member(own.slot));

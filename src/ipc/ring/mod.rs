@@ -168,6 +168,12 @@ impl Ring {
         Options::read(self.words.options.load(Relaxed))
     }
 
+    /// Does it stay the lender of its messages?
+    #[inline]
+    pub(super) fn lends(&self) -> bool {
+        self.options().lends.is_some()
+    }
+
     #[inline]
     fn owner(&self) -> Owner {
         Owner::object(self.object.number)
@@ -243,7 +249,7 @@ impl Waiting for Waiter {
 
     fn look_around(&self) {
         let words = self.ring.words;
-        if self.gets && self.ring.options().lends.is_some() {
+        if self.gets && self.ring.lends() {
             self.ring.look_for_dead_takers();
         }
         for end in [&words.senders, &words.receivers] {

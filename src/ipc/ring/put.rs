@@ -108,7 +108,7 @@ impl Ring {
     /// May a payload of so many bytes, which carries nothing, lie in the ring?
     #[inline]
     pub(super) fn fits(&self, length: usize) -> bool {
-        length <= LARGEST && self.options().lends.is_none()
+        length <= LARGEST && !self.lends()
     }
 
     #[inline]

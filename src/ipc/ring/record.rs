@@ -71,6 +71,7 @@ pub(super) struct Record {
 }
 
 /// Words of a record with a payload of `length` bytes.
+#[inline]
 pub(super) fn words_for(length: usize) -> u64 {
     1 + length.div_ceil(8) as u64
 }
@@ -85,6 +86,7 @@ pub(super) fn pad_head(words: u64) -> u64 {
 }
 
 /// The head of a payload of so many bytes, at most [`LARGEST`].
+#[inline]
 pub(super) fn bytes_head(length: usize, by: u32) -> u64 {
     head(BYTES, by, u32::try_from(length).unwrap_or(0))
 }
@@ -100,6 +102,7 @@ pub(super) fn link_head(block: u32, words: u64) -> u64 {
 }
 
 /// Finds the record at `at`, from where `used` words are published; `None` when what lies there is none.
+#[inline]
 pub(super) fn find(
     memory: &impl Memory,
     segment: Segment,
@@ -119,6 +122,7 @@ pub(super) fn find(
 }
 
 /// What lies at `at`, `None` for a pad, and its words.
+#[inline]
 fn read(
     memory: &impl Memory,
     segment: Segment,

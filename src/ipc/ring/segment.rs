@@ -202,6 +202,7 @@ impl Ring {
     }
 }
 
+#[inline]
 fn segment_in(arena: &Arena, block: Block, words: u64) -> Option<Segment> {
     let (offset, bytes) = block.bytes(arena)?;
     let fits = words.is_power_of_two() && words.checked_mul(8)? <= bytes;

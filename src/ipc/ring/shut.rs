@@ -77,7 +77,7 @@ impl Ring {
     }
 
     fn drop_under_lease(&self, arena: &Arena, dropped: &mut Taking) -> Result<bool> {
-        if self.options().lends.is_some()
+        if self.lends()
             && let Some(block) = self.take_put_back(arena)?
         {
             dropped.hold(block, Some(*self));

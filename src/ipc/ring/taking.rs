@@ -60,7 +60,7 @@ impl Taking {
         match self.block {
             Some(block) => self.by = message::peek_into(block, to)?,
             None if self.large.is_empty() => to.extend_from_slice(&self.small[..self.length]),
-            None => std::mem::swap(to, &mut self.large),
+            None => to.extend_from_slice(&self.large),
         }
         Ok(())
     }
