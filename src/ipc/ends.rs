@@ -43,8 +43,7 @@ impl<T> Queue<T> {
     /// let (sender, receiver) = Queue::new()?.split()?;
     /// let child = |sender: Sender<u32>| sender.send(7).expect("somebody reads");
     /// let mut process = Process::new(child, (sender,));
-    /// process.start()?;
-    /// drop(process); // It had the arguments, and among them our sender.
+    /// process.start()?; // The sender goes with its arguments.
     /// assert_eq!(receiver.recv()?, 7);
     /// assert!(matches!(receiver.recv(), Err(GetError::Disconnected)));
     /// # Ok::<(), multiproc::Error>(())

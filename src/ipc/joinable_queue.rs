@@ -57,12 +57,26 @@ pub struct JoinableQueue<T> {
 }
 
 /// Makes a [`JoinableQueue`].
-#[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build`"]
 pub struct JoinableQueueBuilder<T> {
     maxsize: usize,
     retries: u32,
     values: PhantomData<fn(T) -> T>,
+}
+
+impl<T> Clone for JoinableQueueBuilder<T> {
+    fn clone(&self) -> Self {
+        Self { ..*self }
+    }
+}
+
+impl<T> fmt::Debug for JoinableQueueBuilder<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinableQueueBuilder")
+            .field("maxsize", &self.maxsize)
+            .field("retries", &self.retries)
+            .finish()
+    }
 }
 
 impl<T> JoinableQueueBuilder<T> {

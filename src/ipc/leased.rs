@@ -9,6 +9,8 @@ use std::ops::Deref;
 ///
 /// **When it is dropped without that, or its process dies**, by a signal, an exit or a panic, the item is put back and somebody else
 /// gets it, as often as the queue [allows](crate::JoinableQueueBuilder::retries).
+///
+/// A copy that a forked child inherits is not the taker: there `task_done` gives the value and counts nothing.
 pub struct Leased<T> {
     value: T,
     taking: Taking,

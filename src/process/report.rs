@@ -7,7 +7,7 @@ use crate::shm::arena::Arena;
 use crate::shm::blocks::{Block, Owner};
 use crate::shm::member::{self, Member};
 use crate::shm::message::{self, Cargo, Message};
-use crate::sys::atomic::{AcqRel, Release};
+use crate::sys::atomic::{Acquire, Release};
 use crate::wire;
 use serde::{Deserialize, Serialize};
 
@@ -97,9 +97,18 @@ fn leave(kind: &Kind, rest: &[u8], cargo: Cargo) -> Result<()> {
 
 /// Takes what a member that has ended left.
 pub(super) fn left_by(member: Member) -> Option<Report> {
-    let slot = member.slot(Arena::existing()?)?;
-    let block = slot.outcome.swap(0, AcqRel).checked_sub(1)?;
-    let message = message::take(Block(block)).ok()?;
+    let arena = Arena::existing()?;
+    let slot = member.slot(arena)?;
+    let block = Block(slot.outcome.load(Acquire).checked_sub(1)?);
+    // Ours first: whoever cleans up behind the dead leaves only what is noted there.
+    let dead = Owner::member(member.slot);
+    let taken = block.take_from(arena, dead, member::own().ok()?);
+    slot.outcome.store(0, Release);
+    let message = if taken {
+        message::take(block).ok()?
+    } else {
+        return None;
+    };
     let (kind, rest) = wire::decode_first::<Kind>(&message.bytes).ok()?;
     let start = message.bytes.len() - rest.len();
     Some(match kind {

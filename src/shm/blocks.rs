@@ -12,7 +12,7 @@ use super::arena::Arena;
 use super::keeper::Internal;
 use super::layout::{ORDERS, OWNS_BLOCKS, UNIT, Unit};
 use super::lease::Taken;
-use super::member;
+use super::member::{self, Member};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, Relaxed, Release};
 use crate::sys::clock::Deadline;
@@ -427,9 +427,8 @@ impl Block {
 
     /// How many eighths have pages, when it is a large one.
     fn warmth(self, arena: &Arena) -> u32 {
-        arena
-            .unit(self.0)
-            .map_or(0, |unit| warmth(unit.tag.load(Relaxed)))
+        let unit = arena.unit(self.0);
+        unit.map_or(0, |unit| warmth(unit.tag.load(Relaxed)))
     }
 
     fn set_warmth(self, arena: &Arena, eighths: u32) {
@@ -465,6 +464,12 @@ impl Block {
             let changed = unit.owner.compare_exchange(from.0, to.0, AcqRel, Relaxed);
             changed.is_ok()
         })
+    }
+
+    /// Takes the block from a dead owner, for this process; `false` if it is not that one's any more.
+    pub(crate) fn take_from(self, arena: &Arena, from: Owner, own: Member) -> bool {
+        let to = Owner::member(own.slot);
+        note_owner(arena, to).is_ok() && self.change_owner(arena, from, to)
     }
 
     /// Passes the block to another owner.

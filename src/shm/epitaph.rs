@@ -7,11 +7,9 @@
 use super::arena::Arena;
 use super::keeper::low_half;
 use super::layout::{Cell, Kind, Shared};
-use super::member::known_dead;
-use super::object::{self, ObjectRef};
-use super::settle::{held, used_slots};
+use super::object::ObjectRef;
 use super::wait::object_at;
-use crate::sys::atomic::{Acquire, AtomicU64, SeqCst, fence};
+use crate::sys::atomic::{Acquire, AtomicU64, SeqCst};
 use crate::sys::futex::{self, Scope};
 
 /// The control words of an object that leaves something.
@@ -35,40 +33,40 @@ fn leaves_something(cell: &Cell) -> bool {
     kind == Kind::Senders as u32 || kind == Kind::Receivers as u32
 }
 
-/// Tells of the end of the object in `cell`, which has a flight of the object that it concerns. May be done twice.
+/// Tells of the end of the object in `cell`, which is taken apart and still carries a handle of the object that it concerns. Once it has
+/// told, it does not do so again: by then nothing may keep that one.
 pub(super) fn tell(arena: &Arena, cell: &Cell) {
     if !leaves_something(cell) {
         return;
     }
     let epitaph: &Epitaph = cell.body();
-    let (bits, name) = (epitaph.bits.load(Acquire), epitaph.object.load(Acquire));
+    let bits = epitaph.bits.load(Acquire);
+    let object = ObjectRef::named(epitaph.object.load(Acquire));
+    let Some(object) = object.filter(|object| bits != 0 && object.cell(arena, Kind::Queue).is_ok())
+    else {
+        return;
+    };
     for word in &epitaph.words {
         let offset = word.load(Acquire);
-        let number = object_at(arena, offset);
-        let same = number.is_some_and(|number| (name & 0xffff_ffff) == u64::from(number + 1));
-        if let Some(word) = arena.at::<AtomicU64>(offset).filter(|_| same && bits != 0) {
+        let inside = object_at(arena, offset) == Some(object.number);
+        if let Some(word) = arena.at::<AtomicU64>(offset).filter(|_| inside) {
             word.fetch_or(bits, SeqCst);
             futex::wake(low_half(word), u32::MAX, Scope::Shared);
         }
     }
+    epitaph.bits.store(0, SeqCst);
 }
 
-/// Tells of the end of an object whose last living holder has just died, before the dead are settled.
-pub(super) fn tell_if_last(arena: &Arena, number: u32) {
+/// Wakes all who would be told, because a holder of the object has just died: if it was the last one, they clean up behind the dead
+/// themselves, and so come to its end. Nothing is set here, because what is noted may be gone by now; a wake-up too many harms nobody.
+pub(super) fn rouse(arena: &Arena, number: u32) {
     let Some(cell) = arena.cell(number).filter(|cell| leaves_something(cell)) else {
         return;
     };
-    let generation = cell.generation.load(Acquire);
-    let object = ObjectRef { number, generation };
-    // Of two that die at the same time, one at least must see the other's death.
-    fence(SeqCst);
-    let living = |slot| {
-        let identity = arena.slot(slot).map(|slot| slot.identity.load(SeqCst));
-        let generation = identity.map(|word| super::member::Identity::read(word).generation);
-        held(arena, slot, number)
-            && generation.is_some_and(|generation| !known_dead(slot, generation))
-    };
-    if object::is_unheld(arena, object, || used_slots(arena).any(living)) {
-        tell(arena, cell);
+    let epitaph: &Epitaph = cell.body();
+    for word in &epitaph.words {
+        if let Some(word) = arena.at::<AtomicU64>(word.load(Acquire)) {
+            futex::wake(low_half(word), u32::MAX, Scope::Shared);
+        }
     }
 }

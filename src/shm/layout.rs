@@ -127,6 +127,9 @@ pub(crate) const OWNS_BLOCKS: u32 = 1;
 /// In [`Slot::flags`]: it was more than a place that was reserved.
 pub(crate) const LIVED: u32 = 8;
 
+/// In [`Slot::flags`]: it is dead, and all but what its parent reads was given back.
+pub(crate) const CLEANED: u32 = 32;
+
 /// In [`Slot::flags`]: it has taken [lent](super::lent) messages.
 pub(crate) const LENT: u32 = 16;
 

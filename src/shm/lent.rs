@@ -11,10 +11,10 @@
 use super::arena::Arena;
 use super::blocks::{self, Block, Owner};
 use super::layout::{Kind, LENT, Slot};
-use super::member::{self, Identity, Member, State};
+use super::member::{self, Member};
 use super::message;
 use super::object::ObjectRef;
-use super::settle::{self, held, used_slots};
+use super::settle::{self, held};
 use super::wait;
 use crate::sys::atomic::{AcqRel, Acquire, SeqCst};
 
@@ -67,27 +67,4 @@ pub(super) fn put_back_all(arena: &Arena, member: Member, slot: &Slot) {
     }
     slot.flags.fetch_and(!LENT, AcqRel);
     wait::look_again(arena, lenders);
-}
-
-/// Puts back what dead holders of an object have taken, though their parents have not asked for them yet.
-pub(crate) fn put_back_of_the_dead(number: u32) {
-    let Some(arena) = Arena::existing() else {
-        return;
-    };
-    for holder in used_slots(arena).filter(|&slot| held(arena, slot, number)) {
-        let Some(slot) = arena.slot(holder) else {
-            continue;
-        };
-        let identity = Identity::read(slot.identity.load(Acquire));
-        if identity.state == State::Ended && slot.flags.load(Acquire) & LENT != 0 {
-            let generation = identity.generation;
-            settle::with_ended(
-                Member {
-                    slot: holder,
-                    generation,
-                },
-                |member, slot| put_back_all(arena, member, slot),
-            );
-        }
-    }
 }

@@ -20,7 +20,7 @@ use super::layout::Shared;
 use super::member;
 use super::object::ObjectRef;
 use crate::error::{Error, ErrorKind, Result};
-use crate::sys::atomic::{Acquire, AtomicU32, AtomicU64, Release};
+use crate::sys::atomic::{AcqRel, Acquire, AtomicU32, AtomicU64, Release};
 use std::cell::Cell;
 
 thread_local! {
@@ -139,7 +139,7 @@ pub(super) fn put_in_flight(object: ObjectRef) -> Result<()> {
 pub(crate) struct Head {
     /// Of the payload, in bytes.
     length: AtomicU64,
-    /// The queue that lends it, and [`FINISHED`](super::lent::FINISHED); 0 if it is given away when it is got.
+    /// The queue that has lent it, and [`FINISHED`](super::lent::FINISHED); 0 for one that was given away.
     pub(crate) lender: AtomicU64,
     /// Handles behind the payload.
     handles: AtomicU32,
@@ -172,17 +172,12 @@ fn handles_at(offset: u64, length: u64) -> Option<u64> {
 
 /// Moves a message into a block that belongs to `owner`.
 pub(crate) fn store(bytes: &[u8], cargo: Cargo, owner: Owner) -> Result<Block> {
-    store_for(bytes, cargo, owner, 0)
-}
-
-/// The same for a message that `lender` lends, if it is not 0.
-pub(crate) fn store_for(bytes: &[u8], cargo: Cargo, owner: Owner, lender: u64) -> Result<Block> {
     let arena = Arena::get()?;
     let too_long = || Error::new(ErrorKind::InvalidInput, "a message that is too long");
     let handles = u32::try_from(cargo.0.len()).map_err(|_| too_long())?;
     let size = handles_at(0, bytes.len() as u64).ok_or_else(too_long)? + u64::from(handles) * 8;
     let block = blocks::allocate(size, Use::Raw, owner)?;
-    let written = fill(arena, block, bytes, &cargo, lender);
+    let written = fill(arena, block, bytes, &cargo);
     if written.is_none() {
         blocks::free(block);
         return Err(ErrorKind::Corrupt.into());
@@ -193,12 +188,12 @@ pub(crate) fn store_for(bytes: &[u8], cargo: Cargo, owner: Owner, lender: u64) -
     Ok(block)
 }
 
-fn fill(arena: &Arena, block: Block, bytes: &[u8], cargo: &Cargo, lender: u64) -> Option<()> {
+fn fill(arena: &Arena, block: Block, bytes: &[u8], cargo: &Cargo) -> Option<()> {
     let (offset, _) = block.bytes(arena)?;
     let length = bytes.len() as u64;
     let head: &Head = arena.at(offset)?;
     head.length.store(length, Release);
-    head.lender.store(lender, Release);
+    head.lender.store(0, Release);
     head.by.store(member::own_pid(), Release);
     head.attempts.store(0, Release);
     arena.write(offset + HEAD, bytes)?;
@@ -304,18 +299,25 @@ fn parts(arena: &Arena, block: Block) -> Option<Parts> {
 
 /// Frees a block of any kind; the handles of a message land.
 pub(crate) fn discard(arena: &Arena, block: Block) {
-    if let Some(parts) = parts(arena, block) {
-        land_cargo(arena, &parts);
-    }
+    unload(arena, block);
     blocks::free(block);
 }
 
-fn land_cargo(arena: &Arena, parts: &Parts) -> Option<()> {
-    let mut left = parts.handles;
-    while left > 0 {
-        left -= 1;
-        parts.head.handles.store(u32::try_from(left).ok()?, Release);
-        handle_at(arena, parts.handles_at + left * 8)?.land(arena);
+/// Lands the handles of a message, if the block is one. Of two who do it at the same time each lands others.
+pub(super) fn unload(arena: &Arena, block: Block) {
+    while let Some(parts) = parts(arena, block).filter(|parts| parts.handles > 0) {
+        let left = parts.handles - 1;
+        let (Ok(now), Ok(next)) = (u32::try_from(parts.handles), u32::try_from(left)) else {
+            return;
+        };
+        let counted = parts
+            .head
+            .handles
+            .compare_exchange(now, next, AcqRel, Acquire);
+        if counted.is_ok()
+            && let Some(object) = handle_at(arena, parts.handles_at + left * 8)
+        {
+            object.land(arena);
+        }
     }
-    Some(())
 }

@@ -278,24 +278,6 @@ impl ObjectRef {
     }
 }
 
-/// Is an object alive, in no flight and held by nobody, as `held` sees it, at one instant?
-pub(super) fn is_unheld(arena: &Arena, object: ObjectRef, held: impl Fn() -> bool) -> bool {
-    let Some(cell) = arena.cell(object.number) else {
-        return false;
-    };
-    loop {
-        let word = cell.life.load(SeqCst);
-        let life = Life::read(word);
-        let same = cell.generation.load(Acquire) == object.generation;
-        if !same || life.state != State::Living || life.flights != 0 || held() {
-            return false;
-        }
-        if cell.life.load(SeqCst) == word {
-            return true;
-        }
-    }
-}
-
 /// Finishes what a dead member was taking apart, and what it was about to.
 pub(super) fn finish_freeing(arena: &Arena, number: u32, slot: u32) {
     // Taking a queue apart frees what its messages carry: there can be several.

@@ -3,11 +3,14 @@
 //! Every step can be done twice, so a settler that is killed leaves the rest to the next one. The order: say that it is dead,
 //! pass on the wake-ups that it took with it, finish what it was taking apart, clear its holder bits, free its blocks, and at
 //! last free its slot for the next generation.
+//!
+//! The last step is its parent's, who wants to read how it ended. All before it are done by anybody who waits for something that the
+//! dead may have had ([`clean_ended`]): its parent may be that waiter, and will not ask.
 
 use super::arena::Arena;
-use super::blocks::{self, Owner};
+use super::blocks::{self, Block, Owner};
 use super::keeper::Internal;
-use super::layout::{Kind, LIVED, OWNS_BLOCKS, Slot};
+use super::layout::{CLEANED, Kind, LIVED, OWNS_BLOCKS, Slot};
 use super::member::{self, Identity, Member, State, Status};
 use super::message;
 use super::object::{self, ObjectRef};
@@ -77,7 +80,10 @@ pub(crate) fn announce_dead_holders_of(number: u32) {
     if !is_due(arena, number) {
         return;
     }
-    for holder in used_slots(arena).filter(|&slot| held(arena, slot, number)) {
+    // What nobody holds at all may have been in the hands of one who was killed before he held it, or after he had let go of it.
+    let living = |slot| held(arena, slot, number) && !is_known_dead(arena, slot);
+    let lost = !used_slots(arena).any(living);
+    for holder in used_slots(arena).filter(|&slot| lost || held(arena, slot, number)) {
         let Some(slot) = arena.slot(holder) else {
             continue;
         };
@@ -90,6 +96,15 @@ pub(crate) fn announce_dead_holders_of(number: u32) {
             });
         }
     }
+}
+
+/// Is the member of this slot known to be dead?
+fn is_known_dead(arena: &Arena, slot: u32) -> bool {
+    let identity = arena.slot(slot).map(|slot| slot.identity.load(SeqCst));
+    identity.is_none_or(|word| {
+        let state = Identity::read(word).state;
+        matches!(state, State::Ended | State::Free)
+    })
 }
 
 /// Is it time to look after the holders of an object again? One of many who ask does it.
@@ -129,7 +144,7 @@ fn count_death(arena: &Arena, member: Member, slot: &Slot) {
             return;
         }
         let in_barrier = !ended_well || slot.in_barriers.load(Acquire) != 0;
-        epitaph::tell_if_last(arena, number);
+        epitaph::rouse(arena, number);
         if kind == Kind::RwLock as u32 || kind == Kind::Barrier as u32 && in_barrier {
             cell.deaths.fetch_add(1, AcqRel);
         }
@@ -165,7 +180,7 @@ pub(crate) fn settle(member: Member) -> Result<()> {
 }
 
 /// Does something for a member that is proved dead and not settled, while it stays so.
-pub(super) fn with_ended(member: Member, work: impl FnOnce(Member, &Slot)) {
+fn with_ended(member: Member, work: impl FnOnce(Member, &Slot)) {
     let (Some(arena), Ok(me)) = (Arena::existing(), member::me()) else {
         return;
     };
@@ -219,6 +234,20 @@ fn give_back(arena: &Arena, member: Member, slot: &Slot) {
     if identity.state == State::Free {
         return;
     }
+    clean(arena, member, slot);
+    let owner = Owner::member(member.slot);
+    for block in blocks_of(arena, member, slot) {
+        if block.owner(arena) == owner {
+            message::discard(arena, block);
+        }
+    }
+    slot.outcome.store(0, Relaxed);
+    slot.flags.store(0, Relaxed);
+    free_slot(arena, member.slot, slot, identity);
+}
+
+/// Gives back what a dead member had, but for its slot and what it left for its parent.
+fn clean(arena: &Arena, member: Member, slot: &Slot) {
     count_death(arena, member, slot);
     wait::pass_on(arena, slot);
     if let Some(number) = slot.freeing.load(Acquire).checked_sub(1) {
@@ -228,17 +257,41 @@ fn give_back(arena: &Arena, member: Member, slot: &Slot) {
     // Its bits still hold the queues that what it had taken goes back to.
     lent::put_back_all(arena, member, slot);
     clear_bits(arena, member.slot);
-    if slot.flags.load(Acquire) & OWNS_BLOCKS != 0 {
-        let owner = Owner::member(member.slot);
-        for block in blocks::owned_by(arena, owner).unwrap_or_default() {
-            if block.owner(arena) == owner {
-                message::discard(arena, block);
-            }
+    let outcome = slot.outcome.load(Acquire).checked_sub(1);
+    for block in blocks_of(arena, member, slot) {
+        // What its messages carried lands. They are not freed: its parent may be at work on one.
+        if Some(block.0) != outcome {
+            message::unload(arena, block);
         }
     }
-    slot.outcome.store(0, Relaxed);
-    slot.flags.store(0, Relaxed);
-    free_slot(arena, member.slot, slot, identity);
+    slot.flags.fetch_or(CLEANED, AcqRel);
+}
+
+fn blocks_of(arena: &Arena, member: Member, slot: &Slot) -> Vec<Block> {
+    if slot.flags.load(Acquire) & OWNS_BLOCKS == 0 {
+        return Vec::new();
+    }
+    blocks::owned_by(arena, Owner::member(member.slot)).unwrap_or_default()
+}
+
+/// Gives back what members had that are known to be dead, though nobody has asked for them yet.
+pub(crate) fn clean_ended() {
+    let Some(arena) = Arena::existing() else {
+        return;
+    };
+    for number in used_slots(arena) {
+        let Some(slot) = arena.slot(number) else {
+            continue;
+        };
+        let identity = Identity::read(slot.identity.load(Acquire));
+        if identity.state == State::Ended && slot.flags.load(Acquire) & CLEANED == 0 {
+            let member = Member {
+                slot: number,
+                generation: identity.generation,
+            };
+            with_ended(member, |member, slot| clean(arena, member, slot));
+        }
+    }
 }
 
 /// Clears the map word by word, and frees the objects that nobody else holds.

@@ -45,6 +45,8 @@ pub(super) struct End {
     pub(super) start: AtomicU64,
     /// Of the head: how many items were put back when all of them had been taken again.
     pub(super) looked: AtomicU64,
+    /// Bytes in blocks that have gone through this end. A kill may make it wrong by one message, until the queue is empty.
+    pub(super) block_bytes: AtomicU64,
 }
 
 #[expect(unsafe_code, reason = "Shared is an unsafe trait")]
@@ -118,7 +120,7 @@ pub(super) fn nudge(position: &AtomicU64) {
 pub(super) trait Waiting {
     /// Is there something else to do? Asked again after the waiter has said that it sleeps.
     fn enough(&self) -> bool;
-    /// Called when it was woken, and every 50 ms: looks for what no wake-up tells.
+    /// Looks for what no wake-up tells: before every sleep, which lasts 50 ms at most, and before it gives up.
     fn look_around(&self);
 }
 
@@ -131,6 +133,7 @@ pub(super) fn sleep_until_moved(
 ) -> bool {
     let moved = |word: u64| Position::read(word) != Position::read(seen) || waiting.enough();
     if deadline.passed() {
+        waiting.look_around();
         return moved(position.load(SeqCst));
     }
     let spins = if thread::cpus() > 1 {
@@ -151,26 +154,26 @@ pub(super) fn sleep_until_moved(
             slept(asleep.elapsed());
             return true;
         }
+        waiting.look_around();
         let slice = deadline.slice(SLICE);
         if slice.is_zero() {
             // A nudge may have come for us and taken the bit of those who sleep on.
-            position.fetch_or(SLEEPERS, SeqCst);
-            return false;
+            let word = position.fetch_or(SLEEPERS, SeqCst);
+            return moved(word);
         }
         let said = position.compare_exchange(word, word | SLEEPERS, SeqCst, Relaxed);
         if (word & SLEEPERS != 0 || said.is_ok()) && !waiting.enough() {
             let expected = ((word | SLEEPERS) & 0xffff_ffff) as u32;
             wait::sleep(low_half(position), expected, slice);
-            waiting.look_around();
         }
     }
 }
 
 /// Who has slept cannot know whether others still do: their bit went with its wake-up. So it is set again for the next move, and
 /// if there is something to do for them already, one is woken.
-pub(super) fn pass_on(position: &AtomicU64, more: bool) {
+pub(super) fn pass_on(position: &AtomicU64, more: impl FnOnce() -> bool) {
     position.fetch_or(SLEEPERS, SeqCst);
-    if more {
+    if more() {
         Internal::wake(position, 1);
     }
 }

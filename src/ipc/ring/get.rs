@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::{Block, Owner};
 use crate::shm::{Internal, lent, member, message};
-use crate::sys::atomic::{Acquire, Relaxed};
+use crate::sys::atomic::{Acquire, Relaxed, Release};
 use crate::sys::clock::Deadline;
 
 /// Why nothing was got.
@@ -74,8 +74,9 @@ impl Ring {
             }
         };
         if slept {
-            let more = self.items() > 0 || self.has_put_back();
-            pass_on(&self.words.tail.position, more);
+            pass_on(&self.words.tail.position, || {
+                self.items() > 0 || self.has_put_back()
+            });
         }
         result
     }
@@ -128,6 +129,7 @@ impl Ring {
     #[inline]
     fn get_under_lease(&self, arena: &Arena, taking: &mut Taking) -> Result<Found<Wake>> {
         if self.lends()
+            && !self.is_shut_now()
             && let Some(block) = self.take_put_back(arena)?
         {
             taking.hold(block, Some(*self));
@@ -197,7 +199,12 @@ impl Ring {
         let lends = self.lends();
         if lends {
             lent::note_taker(arena);
+            // Only now: whoever is killed while he puts has nothing on lease.
+            let head = message::head(arena, block).ok_or_else(corrupt)?;
+            head.lender.store(self.object.name(), Release);
         }
+        let (_, size) = block.bytes(arena).ok_or_else(corrupt)?;
+        end.block_bytes.fetch_add(size, Relaxed);
         Pending::moving(Step::Message, block, head).note(end);
         let wake = publish(end, next);
         block.set_owner(arena, Owner::member(own.slot))?;
@@ -240,8 +247,12 @@ impl Ring {
     fn recover_orphan(&self, arena: &Arena, pending: Pending) {
         if self.lends() {
             self.adopt(arena, pending.block);
-        } else if pending.block.owner(arena) == self.owner() {
-            message::discard(arena, pending.block);
+        } else {
+            let orphan = pending.block.owner(arena) == self.owner();
+            // In this order: whoever puts the block anew clears the note before it is the queue's.
+            if orphan && Pending::at(&self.words.head) == Some(pending) {
+                message::discard(arena, pending.block);
+            }
         }
         pending::clear(&self.words.head);
     }

@@ -67,10 +67,11 @@ impl Ring {
         let mut taken = None;
         self.sift_put_back(arena, |block| {
             if taken.is_none() {
-                block.set_owner(arena, Owner::member(own.slot))?;
+                // Counted first: an item that kills whoever takes it must come to an end.
                 if let Some(head) = message::head(arena, block) {
                     head.attempts.fetch_add(1, Relaxed);
                 }
+                block.set_owner(arena, Owner::member(own.slot))?;
                 taken = Some(block);
             }
             Ok(())
@@ -184,6 +185,7 @@ impl Ring {
         self.object.check(self.cell)?;
         let arena = Arena::get()?;
         loop {
+            self.look_around();
             if self.has_put_back() && self.options().lends != Some(u32::MAX) {
                 self.fail_put_back(arena)?;
             }
@@ -227,6 +229,10 @@ impl Ring {
     pub(super) fn wait_for_rest(&self, deadline: Deadline) -> bool {
         let enough = || self.is_all_done() || self.has_put_back();
         while !enough() {
+            self.look_around();
+            if enough() {
+                break;
+            }
             if deadline.passed() {
                 return false;
             }
@@ -242,7 +248,6 @@ impl Ring {
         if (word & JOINERS != 0 || said.is_ok()) && !enough() {
             let expected = ((word | JOINERS) & 0xffff_ffff) as u32;
             wait::sleep(low_half(done), expected, deadline.slice(SLICE));
-            self.look_for_dead_takers();
         }
     }
 }

@@ -36,7 +36,7 @@ use crate::shm::arena::Arena;
 use crate::shm::blocks::Owner;
 use crate::shm::layout::{Cell, Kind, Shared};
 use crate::shm::object::ObjectRef;
-use crate::shm::{Handle, Internal, Taken, lent, member, settle};
+use crate::shm::{Handle, Internal, Taken, member, settle};
 use crate::sys::atomic::{Acquire, AtomicU64, Relaxed, SeqCst};
 use crate::sys::clock::Deadline;
 use end::{End, Waiting};
@@ -181,11 +181,18 @@ impl Ring {
 
     /// The number of records at this instant.
     pub(super) fn items(&self) -> u64 {
-        let head = Position::read(self.words.head.position.load(Acquire));
-        let tail = Position::read(self.words.tail.position.load(Acquire));
-        let (_, items) = tail.since(head);
-        // More than can be is nonsense that somebody wrote there.
-        if items > ITEMS / 2 { 0 } else { items }
+        let mut head = self.words.head.position.load(SeqCst);
+        loop {
+            let tail = self.words.tail.position.load(SeqCst);
+            let before = head;
+            head = self.words.head.position.load(SeqCst);
+            // At one instant between the two looks at the head both were so.
+            if Position::read(before) == Position::read(head) {
+                let (_, items) = Position::read(tail).since(Position::read(head));
+                // More than can be is nonsense that somebody wrote there.
+                return if items > ITEMS / 2 { 0 } else { items };
+            }
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -241,22 +248,14 @@ struct Waiter {
 impl Waiting for Waiter {
     #[inline]
     fn enough(&self) -> bool {
-        let words = self.ring.words;
-        // Whoever closes both ends may be killed between the two.
-        let closed = words.tail.position.load(SeqCst) | words.head.position.load(SeqCst);
-        closed & CLOSED != 0 || self.gets && self.ring.has_put_back()
+        // The tail's bit is the first that is set, and the one that every attempt looks at.
+        let closed = self.ring.words.tail.position.load(SeqCst) & CLOSED != 0;
+        closed || self.gets && self.ring.lends() && self.ring.has_put_back()
     }
 
+    #[inline]
     fn look_around(&self) {
-        let words = self.ring.words;
-        if self.gets && self.ring.lends() {
-            self.ring.look_for_dead_takers();
-        }
-        for end in [&words.senders, &words.receivers] {
-            if let Some(end) = ObjectRef::named(end.load(Relaxed)) {
-                settle::announce_dead_holders_of(end.number);
-            }
-        }
+        self.ring.look_around();
     }
 }
 
@@ -268,9 +267,26 @@ impl Ring {
         count != self.words.head.looked.load(Relaxed)
     }
 
-    fn look_for_dead_takers(&self) {
-        settle::announce_dead_holders_of(self.object.number);
-        lent::put_back_of_the_dead(self.object.number);
+    /// Looks for deaths that concern this queue and that nobody has told of: what the dead had comes back, or an end ends.
+    #[inline]
+    fn look_around(&self) {
+        let split = self.words.senders.load(Relaxed) != 0;
+        if split || self.lends() {
+            self.look_for_the_dead();
+        }
+    }
+
+    #[cold]
+    fn look_for_the_dead(&self) {
+        if self.lends() {
+            settle::announce_dead_holders_of(self.object.number);
+        }
+        for end in [&self.words.senders, &self.words.receivers] {
+            if let Some(end) = ObjectRef::named(end.load(Relaxed)) {
+                settle::announce_dead_holders_of(end.number);
+            }
+        }
+        settle::clean_ended();
     }
 }
 

@@ -4,7 +4,7 @@ use super::end::{self, Wake, pass_on, publish_unless_closed, sleep_until_moved};
 use super::pending::{self, Pending, Step as Half};
 use super::position::{CLOSED, ITEMS, Position};
 use super::record::{LARGEST, Segment, block_head, bytes_head, pad_head, words_for};
-use super::{Attempt, Ring, Waiter, corrupt};
+use super::{Attempt, Ring, Waiter, corrupt, segment};
 use crate::error::{Error, Result};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::{Block, Owner};
@@ -100,7 +100,7 @@ impl Ring {
             }
         };
         if slept {
-            pass_on(&self.words.head.position, !self.is_full());
+            pass_on(&self.words.head.position, || !self.is_full());
         }
         result
     }
@@ -117,8 +117,7 @@ impl Ring {
             return Ok(Parcel::Bytes(bytes));
         }
         let own = member::own()?;
-        let lender = self.options().lends.map_or(0, |_| self.object.name());
-        let block = message::store_for(bytes, cargo, Owner::member(own.slot), lender)?;
+        let block = message::store(bytes, cargo, Owner::member(own.slot))?;
         self.note_many_blocks();
         Ok(Parcel::Block(block))
     }
@@ -157,6 +156,15 @@ impl Ring {
     #[inline]
     fn put_under_lease(&self, arena: &Arena, parcel: &Parcel<'_>) -> Result<Step<Wake>> {
         let end = &self.words.tail;
+        let size = match parcel {
+            Parcel::Bytes(_) => 0,
+            Parcel::Block(block) => block.bytes(arena).ok_or_else(corrupt)?.1,
+        };
+        if size > 0
+            && let Some(head) = self.too_many_bytes(size)
+        {
+            return Ok(Step::Full(head));
+        }
         let (tail, segment, pad) = match self.make_room(arena, parcel.words())? {
             Step::Done(place) => place,
             Step::Closed => return Ok(Step::Closed),
@@ -177,12 +185,29 @@ impl Ring {
         // one once it is the queue's.
         Pending::forget(&self.words.head, block);
         block.set_owner(arena, self.owner())?;
+        end.block_bytes.fetch_add(size, Relaxed);
         let wake = publish_unless_closed(end, next);
         if wake.is_none() {
+            end.block_bytes.fetch_sub(size, Relaxed);
             block.set_owner(arena, Owner::member(member::own()?.slot))?;
         }
         pending::clear(end);
         Ok(wake.map_or(Step::Closed, Step::Done))
+    }
+
+    /// Would the queue hold more than it may, with so many more bytes in blocks? While the head is where it says.
+    fn too_many_bytes(&self, more: u64) -> Option<u64> {
+        let (tail, head) = (&self.words.tail, &self.words.head);
+        let got = head.block_bytes.load(Acquire);
+        let head = head.position.load(Acquire);
+        if Position::read(head) == Position::read(tail.position.load(Relaxed)) {
+            tail.block_bytes.store(got, Relaxed);
+            return None;
+        }
+        let held = tail.block_bytes.load(Relaxed).wrapping_sub(got);
+        // Less than nothing is what a kill has left.
+        let held = if held > u64::MAX / 2 { 0 } else { held };
+        (held + more > segment::most_bytes()).then_some(head)
     }
 
     /// Finds room for a record of so many words, and one more for a link: tail, segment, and how much is left empty before it.

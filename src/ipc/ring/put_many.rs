@@ -162,6 +162,7 @@ impl Ring {
     fn free(&self, tail: Position, segment: Segment) -> (u64, u64) {
         let head = self.words.head.position.load(Acquire);
         self.words.tail.seen.store(head, Relaxed);
+        self.look_at_start(tail, head);
         let (_, items) = tail.since(Position::read(head));
         let most = match self.options().maxsize {
             0 => ITEMS / 2,

@@ -21,6 +21,18 @@ const MOST_WORDS: u64 = 1 << 19;
 /// In [`End::start`]: there is one.
 const STARTED: u64 = 1 << 63;
 
+/// What a queue may hold, in bytes: a quarter of the machine's memory.
+pub(super) fn most_bytes() -> u64 {
+    static MOST: AtomicU64 = AtomicU64::new(0);
+    let known = MOST.load(Relaxed);
+    if known != 0 {
+        return known;
+    }
+    let most = memory::memory_of_machine() / 4;
+    MOST.store(most, Relaxed);
+    most
+}
+
 fn word_of(block: u32, words: u64) -> u64 {
     u64::from(block + 1) << 32 | u64::from(words.ilog2())
 }
@@ -83,13 +95,22 @@ impl Ring {
         old: Segment,
         head: u64,
     ) -> Result<Option<(Position, Segment)>> {
+        // Who only puts never waits: here he looks whether anybody is left who gets.
+        self.look_around();
         let (all, _) = tail.since(Position::read(head));
         let words = (old.words * 2).min(MOST_WORDS).max(old.words);
-        let cap = memory::memory_of_machine() / 4;
-        if (all + words) * 8 > cap || all + words >= WORDS / 4 {
+        if (all + words) * 8 > most_bytes() || all + words >= WORDS / 4 {
             return Ok(None);
         }
-        self.chain(arena, tail, old, words).map(Some)
+        let chained = match self.chain(arena, tail, old, words) {
+            // In a full or a cut up arena a small one may still be had.
+            Err(error) if error.kind() == ErrorKind::NoSpace => {
+                let least = self.words.least_words.load(Relaxed).max(1);
+                self.chain(arena, tail, old, least)
+            }
+            chained => chained,
+        };
+        chained.map(Some)
     }
 
     /// Goes to a smaller segment, if only little of this one is in use: asked where it comes round to its beginning.

@@ -4,9 +4,9 @@ use super::Ring;
 use super::position::{CLOSED, Position};
 use super::taking::Taking;
 use crate::error::Result;
-use crate::shm::Internal;
 use crate::shm::arena::Arena;
 use crate::shm::keeper::low_half;
+use crate::shm::{Internal, member};
 use crate::sys::atomic::{Acquire, AtomicU64, SeqCst};
 use crate::sys::clock::Deadline;
 use crate::sys::futex::{self, Scope};
@@ -41,7 +41,7 @@ impl Ring {
     /// Ends the queue: nothing more is put. With `now` nothing is got either, and what is inside is dropped.
     pub(in super::super) fn shut(&self, now: bool) {
         // One whose object is gone has nothing to end.
-        if self.object.check(self.cell).is_err() {
+        if member::join().is_err() || self.object.check(self.cell).is_err() {
             return;
         }
         self.words

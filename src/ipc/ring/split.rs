@@ -5,6 +5,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::shm::Handle;
 use crate::shm::arena::Arena;
 use crate::shm::epitaph::Epitaph;
+use crate::shm::layout::Kind;
+use crate::shm::object::ObjectRef;
 use crate::sys::atomic::{AcqRel, Acquire, Release};
 
 impl Ring {
@@ -22,10 +24,16 @@ impl Ring {
     pub(in super::super) fn claim_ends(&self, senders: &Handle, receivers: &Handle) -> Result<()> {
         self.object.check(self.cell)?;
         let names = (senders.object().name(), receivers.object().name());
+        let before = self.words.senders.load(Acquire);
+        // Whoever claimed it may have been killed before its ends could tell.
+        let ends = ObjectRef::named(before);
+        let arena = Arena::get()?;
+        let lost = ends.is_none_or(|end| end.cell(arena, Kind::Senders).is_err());
+        let expected = if lost && !self.is_closed() { before } else { 0 };
         let claimed = self
             .words
             .senders
-            .compare_exchange(0, names.0, AcqRel, Acquire);
+            .compare_exchange(expected, names.0, AcqRel, Acquire);
         claimed.map_err(|_| Error::new(ErrorKind::Misuse, "the queue was split before"))?;
         self.words.receivers.store(names.1, Release);
         for end in [senders, receivers] {

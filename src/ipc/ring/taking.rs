@@ -1,7 +1,7 @@
 //! What was got: bytes, and the block that they came in.
 
 use super::Ring;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
 use crate::shm::blocks::Block;
 use crate::shm::{Member, member, message};
@@ -45,6 +45,7 @@ impl Taking {
         if let Some(block) = self.block
             && self.large.is_empty()
         {
+            self.check()?;
             self.by = message::peek_into(block, &mut self.large)?;
         }
         Ok(if self.large.is_empty() {
@@ -57,12 +58,22 @@ impl Taking {
     /// The payload instead of what is in `to`: copied once, if it lies in a block.
     pub(in super::super) fn move_to(&mut self, to: &mut Vec<u8>) -> Result<()> {
         to.clear();
+        self.check()?;
         match self.block {
             Some(block) => self.by = message::peek_into(block, to)?,
             None if self.large.is_empty() => to.extend_from_slice(&self.small[..self.length]),
             None => to.extend_from_slice(&self.large),
         }
         Ok(())
+    }
+
+    /// A block is read by its owner only: in a forked child the copy of one says nothing.
+    fn check(&self) -> Result<()> {
+        if self.block.is_none() || self.is_ours() {
+            return Ok(());
+        }
+        let text = "a message that the parent of this forked process got";
+        Err(Error::new(ErrorKind::Misuse, text))
     }
 
     /// The block that the message lies in, if it is a large one.
