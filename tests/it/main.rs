@@ -19,6 +19,7 @@ mod array;
 mod barrier;
 mod barrier_death;
 mod barrier_processes;
+mod board;
 mod bounded;
 mod churn;
 mod condition;
@@ -59,6 +60,8 @@ mod process;
 mod queue;
 mod queue_death;
 mod queue_handles;
+mod queue_storm;
+mod queue_storm_ways;
 mod raw;
 mod relatives;
 mod rlock;
@@ -125,6 +128,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     queue::tests,
     queue_death::tests,
     queue_handles::tests,
+    queue_storm::tests,
     raw::tests,
     rlock::tests,
     rwlock::tests,

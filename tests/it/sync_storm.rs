@@ -4,81 +4,17 @@
 
 #![expect(clippy::print_stdout, reason = "how hard a storm was is told")]
 
+use crate::board::{Board, RemoteBoard};
 use crate::kit::start;
 use crate::runner::{Case, case, scaled};
 use crate::sync_storm_verbs::{Dice, VERBS, World, some_verb};
 use multiproc::{Process, arena};
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap};
-use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
-use std::num::NonZeroUsize;
-use std::os::fd::AsRawFd as _;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
 pub(crate) fn tests() -> Vec<Case> {
     let long = Duration::from_secs(600);
     vec![case("sync_storm::kills", kills).deadline(long)]
-}
-
-/// Numbers that several processes see at once. Not the crate's own: what is tested does not say how it went.
-#[derive(Debug)]
-pub(crate) struct Board {
-    file: File,
-    words: &'static [AtomicU64],
-}
-
-/// Where a [`Board`] lies.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct RemoteBoard {
-    pid: u32,
-    fd: i32,
-}
-
-const WORDS: usize = 512;
-
-impl Board {
-    fn new() -> Self {
-        let file = File::from(memfd_create("board", MFdFlags::MFD_CLOEXEC).unwrap());
-        file.set_len(8 * WORDS as u64).unwrap();
-        Self::map(file)
-    }
-
-    #[expect(unsafe_code, reason = "shared memory of the test's own")]
-    fn map(file: File) -> Self {
-        let length = NonZeroUsize::new(8 * WORDS).unwrap();
-        let rights = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: because a new mapping, wherever the kernel likes, is nobody else's memory.
-        let start = unsafe { mmap(None, length, rights, MapFlags::MAP_SHARED, &file, 0) }.unwrap();
-        // SAFETY: because the mapping is that long, aligned to pages, never unmapped, and only used as atomics.
-        let words = unsafe { std::slice::from_raw_parts(start.as_ptr().cast(), WORDS) };
-        Self { file, words }
-    }
-
-    fn remote(&self) -> RemoteBoard {
-        RemoteBoard {
-            pid: std::process::id(),
-            fd: self.file.as_raw_fd(),
-        }
-    }
-
-    pub(crate) fn word(&self, index: usize) -> &AtomicU64 {
-        &self.words[index]
-    }
-}
-
-impl RemoteBoard {
-    fn open(self) -> Board {
-        let path = format!("/proc/{}/fd/{}", self.pid, self.fd);
-        Board::map(
-            OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(path)
-                .unwrap(),
-        )
-    }
 }
 
 /// 1 when it is time to end.
@@ -89,6 +25,8 @@ pub(crate) const PROTECTED: usize = 16;
 const DOING: usize = 256;
 /// What a process does that has not begun.
 const COMING: u64 = u64::MAX;
+
+const WORDS: usize = 512;
 
 /// How many work at a time.
 const CREW: usize = 6;
@@ -168,7 +106,7 @@ impl Crew<'_> {
 
 fn kills() {
     let before = arena::usage().unwrap();
-    let (world, board, begin) = (World::new(), Board::new(), Instant::now());
+    let (world, board, begin) = (World::new(), Board::new(WORDS), Instant::now());
     let mut crew = Crew {
         world: &world,
         board: &board,

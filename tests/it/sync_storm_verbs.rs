@@ -1,6 +1,7 @@
 //! What the processes of the storm do: every verb of everything, each once, with what must hold while something is held.
 
-use crate::sync_storm::{Board, PROTECTED};
+use crate::board::Board;
+use crate::sync_storm::PROTECTED;
 use multiproc::sync::Guard;
 use multiproc::{
     AcquireError, Array, Barrier, BoundedSemaphore, Condition, ErrorKind, Event, Lock, RLock,
