@@ -62,6 +62,7 @@ mod queue_death;
 mod queue_handles;
 mod queue_storm;
 mod queue_storm_ways;
+mod queue_wakes;
 mod raw;
 mod relatives;
 mod rlock;
@@ -129,6 +130,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     queue_death::tests,
     queue_handles::tests,
     queue_storm::tests,
+    queue_wakes::tests,
     raw::tests,
     rlock::tests,
     rwlock::tests,

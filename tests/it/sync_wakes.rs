@@ -59,7 +59,7 @@ pub(crate) fn tests() -> Vec<Case> {
 }
 
 /// Something that is waited for, and given to one at a time.
-trait Kind: Clone + Serialize + DeserializeOwned + Send + 'static {
+pub(crate) trait Kind: Clone + Serialize + DeserializeOwned + Send + 'static {
     fn make() -> Self;
 
     /// Nobody can have it while `meanwhile` runs; then it is given, once.
@@ -252,7 +252,7 @@ fn started<K: Kind>(kind: &K, start: impl FnOnce() -> Process) -> Process {
 }
 
 /// One of three dies while it sleeps: the others get what is given, one after the other.
-fn killed<K: Kind>() {
+pub(crate) fn killed<K: Kind>() {
     let (kind, numbers) = (K::make(), Numbers::new());
     for round in 0..scaled(30) as usize {
         let mut waiters = Vec::new();
@@ -269,7 +269,7 @@ fn killed<K: Kind>() {
 }
 
 /// The first of two waiters is stopped in its sleep; it is its turn; it is killed. The second one gets it.
-fn stopped<K: Kind>() {
+pub(crate) fn stopped<K: Kind>() {
     let (kind, numbers, ignored) = (K::make(), Numbers::new(), Numbers::new());
     for _ in 0..scaled(200) {
         let mut both = Vec::new();
@@ -313,7 +313,7 @@ fn switches(pid: Pid) -> Option<Vec<String>> {
 }
 
 /// The first of two waiters is woken, and killed before it has run an instruction. The second one gets it.
-fn woken<K: Kind>() {
+pub(crate) fn woken<K: Kind>() {
     sched_setaffinity(Pid::from_raw(0), &one_cpu()).unwrap();
     let (kind, ignored) = (K::make(), Numbers::new());
     let (mut rounds, mut late) = (0, 0);
