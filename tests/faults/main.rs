@@ -31,6 +31,7 @@ mod pool;
 mod programs;
 mod queue;
 mod queue_block;
+mod queue_many;
 mod rlock;
 mod row;
 mod rwlock;
@@ -65,6 +66,7 @@ fn rows() -> Vec<Row> {
         handle::rows(),
         queue::rows(),
         queue_block::rows(),
+        queue_many::rows(),
         close::rows(),
         pool::rows(),
     ]

@@ -9,7 +9,6 @@ pub(crate) fn rows() -> Vec<Row> {
     vec![
         row::<Stream<Put>>("queue::put", "room, nobody sleeps"),
         row::<Stream<PutWraps>>("queue::put_wraps", "pads to the end of the storage"),
-        row::<Stream<PutGrows>>("queue::put_grows", "doubles the storage"),
         row::<Stream<Get>>("queue::get", "something there, nobody sleeps"),
         row::<PutWakes>("queue::put_wakes", "somebody sleeps in get"),
         row::<GetSleeps>(
@@ -54,13 +53,6 @@ struct PutWraps;
 
 impl Verb for PutWraps {
     const BEFORE: (u64, u64) = (682, 680);
-    const PUTS: bool = true;
-}
-
-struct PutGrows;
-
-impl Verb for PutGrows {
-    const BEFORE: (u64, u64) = (682, 0);
     const PUTS: bool = true;
 }
 
