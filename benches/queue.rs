@@ -1,119 +1,181 @@
-//! One producer process, one consumer process: small numbers one way and there and back, and 64 KiB at a time; beside a bounded
-//! channel between threads and the kernel's pipe between processes.
+//! Queues between processes beside bounded channels between threads, the kernel's pipe, and rings in bare memory: small numbers
+//! from one to one, from two to two, there and back, after a pause; and many bytes at a time.
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use multiproc::{Process, Queue};
-use std::time::Instant;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use multiproc::{JoinableQueue, SimpleQueue};
 
 mod parts {
+    pub(crate) mod bare;
+    pub(crate) mod clock;
     pub(crate) mod cpus;
-    pub(crate) mod pinned;
-    pub(crate) mod pipe;
+    pub(crate) mod crew;
+    pub(crate) mod memory;
+    pub(crate) mod sem;
     pub(crate) mod traffic;
+    pub(crate) mod ways;
 }
 
-use parts::pinned::on;
-use parts::pipe::Pipes;
-use parts::traffic::{CAPACITY, Channels, OurQueue, Traffic, time};
+use parts::bare::{Futex, Ring, Slots};
+use parts::crew::Timed;
+use parts::traffic::By::{
+    Processes, ProcessesAnywhere, ProcessesOnOneCpu, Threads, ThreadsAnywhere,
+};
+use parts::traffic::{
+    Look, after_pauses, freight, in_batches, one_to_one, there_and_back, two_to_two,
+};
+use parts::ways::{Bytes, CAPACITY, Crossbeam, Kanal, Loans, Pipe, Split, queue};
 
-const LARGE: usize = 64 * 1024;
+type Entry = (&'static str, fn() -> Timed);
 
-fn small(criterion: &mut Criterion) {
+const ONE_TO_ONE: &[Entry] = &[
+    ("Queue_by_64", || in_batches(Processes, queue(0))),
+    ("Queue_split", || one_to_one(Processes, Split::new())),
+    ("SimpleQueue", || {
+        one_to_one(Processes, SimpleQueue::new().expect("a queue"))
+    }),
+    ("JoinableQueue", || {
+        one_to_one(Processes, JoinableQueue::new().expect("a queue"))
+    }),
+    ("Queue", || one_to_one(Processes, queue(0))),
+    ("Queue_maxsize", || one_to_one(Processes, queue(CAPACITY))),
+    ("crossbeam_unbounded", || {
+        one_to_one(Threads, Crossbeam::unbounded())
+    }),
+    ("crossbeam_bounded", || {
+        one_to_one(Threads, Crossbeam::new(CAPACITY))
+    }),
+    ("kanal_bounded", || {
+        one_to_one(Threads, Kanal::new(CAPACITY))
+    }),
+    ("bare_ring", || one_to_one(Processes, Ring::new(false))),
+    ("bare_ring_that_remembers", || {
+        one_to_one(Processes, Ring::new(true))
+    }),
+    ("pipe", || one_to_one(Processes, Pipe::new())),
+];
+
+const TWO_TO_TWO: &[Entry] = &[
+    ("Queue", || two_to_two(Processes, queue(0))),
+    ("Queue_maxsize", || two_to_two(Processes, queue(CAPACITY))),
+    ("crossbeam_bounded", || {
+        two_to_two(Threads, Crossbeam::new(CAPACITY))
+    }),
+    ("kanal_bounded", || {
+        two_to_two(Threads, Kanal::new(CAPACITY))
+    }),
+];
+
+const TWO_TO_TWO_ANYWHERE: &[Entry] = &[
+    ("Queue", || two_to_two(ProcessesAnywhere, queue(0))),
+    ("crossbeam_bounded", || {
+        two_to_two(ThreadsAnywhere, Crossbeam::new(CAPACITY))
+    }),
+];
+
+const ROUND_TRIP: &[Entry] = &[
+    ("Queue", || there_and_back(Processes, queue(0), queue(0))),
+    ("crossbeam_bounded", || {
+        there_and_back(Threads, Crossbeam::new(CAPACITY), Crossbeam::new(CAPACITY))
+    }),
+    ("bare_ring", || {
+        there_and_back(Processes, Ring::new(false), Ring::new(false))
+    }),
+    ("pipes", || {
+        there_and_back(Processes, Pipe::new(), Pipe::new())
+    }),
+];
+
+const ON_ONE_CPU: &[Entry] = &[
+    ("Queue", || {
+        there_and_back(ProcessesOnOneCpu, queue(0), queue(0))
+    }),
+    ("pipes", || {
+        there_and_back(ProcessesOnOneCpu, Pipe::new(), Pipe::new())
+    }),
+];
+
+const COLD: &[Entry] = &[
+    ("Queue", || after_pauses(Processes, queue(0))),
+    ("bare_futex", || after_pauses(Processes, Futex::new())),
+    ("crossbeam_bounded", || {
+        after_pauses(Threads, Crossbeam::new(CAPACITY))
+    }),
+    ("pipe", || after_pauses(Processes, Pipe::new())),
+];
+
+const KIB_64: (usize, Look) = (64 << 10, Look::Ends);
+const MIB: (usize, Look) = (1 << 20, Look::Ends);
+
+const OF_64_KIB: &[Entry] = &[
+    ("Queue_bytes", || {
+        freight(Processes, Bytes(queue(16)), KIB_64)
+    }),
+    ("Queue_loans", || {
+        freight(Processes, Loans(queue(16)), (KIB_64.0, Look::All))
+    }),
+    ("Queue_values", || freight(Processes, queue(16), KIB_64)),
+    ("bare_slots", || {
+        freight(Processes, Slots::new(16, KIB_64.0, true), KIB_64)
+    }),
+    ("bare_slots_in_place", || {
+        freight(
+            Processes,
+            Slots::new(16, KIB_64.0, false),
+            (KIB_64.0, Look::All),
+        )
+    }),
+    ("crossbeam_bounded", || {
+        freight(Threads, Crossbeam::new(16), KIB_64)
+    }),
+    ("pipe", || freight(Processes, Pipe::new(), KIB_64)),
+];
+
+const OF_1_MIB: &[Entry] = &[
+    ("Queue_bytes", || freight(Processes, Bytes(queue(4)), MIB)),
+    ("Queue_loans", || {
+        freight(Processes, Loans(queue(4)), (MIB.0, Look::All))
+    }),
+    ("Queue_values", || freight(Processes, queue(4), MIB)),
+    ("bare_slots", || {
+        freight(Processes, Slots::new(4, MIB.0, true), MIB)
+    }),
+    ("crossbeam_bounded", || {
+        freight(Threads, Crossbeam::new(4), MIB)
+    }),
+    ("pipe", || freight(Processes, Pipe::new(), MIB)),
+];
+
+fn queues(criterion: &mut Criterion) {
     parts::cpus::confine();
-    numbers(criterion, "Queue", || Box::new(OurQueue::new(0)));
-    numbers(criterion, "Queue_maxsize", || {
-        Box::new(OurQueue::new(CAPACITY))
-    });
-    numbers(criterion, "crossbeam_bounded", || Box::new(Channels::new()));
-    numbers(criterion, "pipe", || Box::new(Pipes::new()));
-}
-
-fn numbers(criterion: &mut Criterion, name: &str, way: impl Fn() -> Box<dyn Traffic>) {
-    let mut way = way();
-    let mut group = criterion.benchmark_group("queue/8_bytes");
-    group.throughput(Throughput::Elements(1)).sample_size(20);
-    group.bench_function(BenchmarkId::new("one_way", name), |bencher| {
-        bencher.iter_custom(|messages| time(messages, |messages| way.one_way(messages)));
-    });
-    group.bench_function(BenchmarkId::new("round_trip", name), |bencher| {
-        bencher.iter_custom(|messages| time(messages, |messages| way.round_trips(messages)));
-    });
-    group.finish();
-}
-
-/// Takes so many payloads and answers how many bytes of the right content they had.
-fn weigh(payloads: Queue<Vec<u8>>, orders: Queue<u64>, weights: Queue<usize>) {
-    on(1, || {
-        while let Ok(messages) = orders.get() {
-            let mut weight = 0;
-            for _ in 0..messages {
-                let payload = payloads.get().expect("a payload is sent");
-                assert_eq!((payload.first(), payload.last()), (Some(&7), Some(&9)));
-                weight += payload.len();
-            }
-            weights.put(weight).expect("somebody waits");
+    parts::crew::count_cpus();
+    let one = Throughput::Elements(1);
+    let bytes = |(size, _)| Throughput::Bytes(size as u64);
+    let groups = [
+        ("queue/one_to_one", ONE_TO_ONE, one.clone()),
+        ("queue/two_to_two", TWO_TO_TWO, one.clone()),
+        (
+            "queue/two_to_two_anywhere",
+            TWO_TO_TWO_ANYWHERE,
+            one.clone(),
+        ),
+        ("queue/round_trip", ROUND_TRIP, one.clone()),
+        ("queue/round_trip_on_one_CPU", ON_ONE_CPU, one.clone()),
+        ("queue/cold", COLD, one.clone()),
+        ("queue/64_KiB", OF_64_KIB, bytes(KIB_64)),
+        ("queue/1_MiB", OF_1_MIB, bytes(MIB)),
+    ];
+    for (name, entries, throughput) in groups {
+        let mut group = criterion.benchmark_group(name);
+        group.throughput(throughput).sample_size(20);
+        for (name, contestant) in entries {
+            group.bench_function(*name, |bencher| {
+                let timed = contestant();
+                bencher.iter_custom(timed);
+            });
         }
-    });
+        group.finish();
+    }
 }
 
-fn large(criterion: &mut Criterion) {
-    let new_queue = || Queue::with_maxsize(64).expect("a queue");
-    let (payloads, orders) = (new_queue(), Queue::new().expect("a queue"));
-    let weights = Queue::new().expect("a queue");
-    let handles = (payloads.clone(), orders.clone(), weights.clone());
-    let mut consumer = Process::new(weigh, handles);
-    consumer.start().expect("a process starts");
-    let mut payload = vec![8; LARGE];
-    (payload[0], payload[LARGE - 1]) = (7, 9);
-    let mut group = criterion.benchmark_group("queue/64_kib");
-    group
-        .throughput(Throughput::Bytes(LARGE as u64))
-        .sample_size(20);
-    group.bench_function("Queue", |bencher| {
-        bencher.iter_custom(|messages| {
-            on(0, || {
-                let begin = Instant::now();
-                orders.put(messages).expect("open");
-                for _ in 0..messages {
-                    payloads.put(payload.clone()).expect("open");
-                }
-                let weight = weights.get().expect("the weight comes");
-                assert_eq!(weight as u64, messages * LARGE as u64);
-                begin.elapsed()
-            })
-        });
-    });
-    group.finish();
-    orders.close();
-    assert_eq!(consumer.join().expect("the consumer ends"), 0);
-}
-
-fn large_between_threads(criterion: &mut Criterion) {
-    let mut payload = vec![8_u8; LARGE];
-    (payload[0], payload[LARGE - 1]) = (7, 9);
-    let mut group = criterion.benchmark_group("queue/64_kib");
-    group
-        .throughput(Throughput::Bytes(LARGE as u64))
-        .sample_size(20);
-    group.bench_function("crossbeam_bounded", |bencher| {
-        bencher.iter_custom(|messages| {
-            let (payloads, coming) = crossbeam::channel::bounded::<Vec<u8>>(64);
-            let weigh = move || coming.iter().map(|payload| payload.len()).sum::<usize>();
-            let consumer = std::thread::spawn(move || on(1, weigh));
-            on(0, || {
-                let begin = Instant::now();
-                for _ in 0..messages {
-                    payloads.send(payload.clone()).expect("open");
-                }
-                drop(payloads);
-                let weight = consumer.join().expect("the consumer ends");
-                assert_eq!(weight as u64, messages * LARGE as u64);
-                begin.elapsed()
-            })
-        });
-    });
-    group.finish();
-}
-
-criterion_group!(benches, small, large, large_between_threads);
+criterion_group!(benches, queues);
 criterion_main!(benches);

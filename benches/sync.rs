@@ -12,16 +12,17 @@ mod parts {
     pub(crate) mod contest;
     pub(crate) mod cpus;
     pub(crate) mod crew;
+    pub(crate) mod memory;
     pub(crate) mod ours;
     pub(crate) mod pinned;
     pub(crate) mod posix;
     pub(crate) mod rivals;
+    pub(crate) mod sem;
 }
 
-use parts::contest::{
-    Timed, alone, by_processes, by_two, by_two_threads, made, trips, trips_by_threads,
-};
+use parts::contest::{alone, by_processes, by_two, by_two_threads, made, trips, trips_by_threads};
 use parts::crew::Place::{Anywhere, Apart, OneCpu};
+use parts::crew::Timed;
 use parts::ours::{across, raw_fetch_add, value_update, within};
 use parts::posix::RobustMutex;
 use parts::rivals::{

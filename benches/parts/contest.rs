@@ -1,18 +1,21 @@
 //! How the benches of primitives take times: one who works alone, and several who are in each other's way.
 
-use super::crew::{Crew, Place, Work};
+use super::crew::{Crew, Place, Timed, Work};
 use super::pinned;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+/// Adds one in two steps: whoever does this without the others being locked out loses some.
+#[inline]
+pub(crate) fn bump(number: &AtomicU64) {
+    number.store(number.load(Relaxed) + 1, Relaxed);
+}
 
 /// A critical section, or what else is done once a round. It bumps the number that it is given.
 pub(crate) trait Step: Fn(&AtomicU64) + Clone + Send + 'static {}
 
 impl<F: Fn(&AtomicU64) + Clone + Send + 'static> Step for F {}
-
-/// Does so many rounds, and says how long they took.
-pub(crate) type Timed = Box<dyn Fn(u64) -> Duration>;
 
 /// By this thread, on the first CPU.
 pub(crate) fn alone(step: impl Step) -> Timed {
@@ -32,7 +35,7 @@ pub(crate) fn alone(step: impl Step) -> Timed {
 
 /// Shared between so many processes.
 pub(crate) fn by_processes(size: usize, place: Place, step: impl Step) -> Timed {
-    shared_by(Crew::processes(size, place, each(step)))
+    shared_by(size, Crew::processes(size, place, each(step)))
 }
 
 /// Shared between two processes, each on its own CPU.
@@ -42,7 +45,7 @@ pub(crate) fn by_two(step: impl Step) -> Timed {
 
 /// Shared between two threads, each on its own CPU.
 pub(crate) fn by_two_threads(step: impl Step) -> Timed {
-    shared_by(Crew::threads(2, Place::Apart, each(step)))
+    shared_by(2, Crew::threads(2, Place::Apart, each(step)))
 }
 
 /// Every member of a pair of processes takes part in each round.
@@ -70,8 +73,9 @@ pub(crate) fn made<T>(make: impl Fn() -> T + 'static) -> Timed {
     })
 }
 
-fn shared_by(crew: Crew) -> Timed {
-    Box::new(move |rounds| crew.share(rounds))
+/// The members share so many rounds, or a few more.
+fn shared_by(size: usize, crew: Crew) -> Timed {
+    Box::new(move |rounds| crew.run(rounds.div_ceil(size as u64)))
 }
 
 /// All do the same.

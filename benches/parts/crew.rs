@@ -4,9 +4,10 @@
 
 use super::clock::now;
 use super::cpus::{only, two};
-use super::posix::{PosixSemaphore, shared};
+use super::memory::shared;
+use super::sem::PosixSemaphore;
 use multiproc::{Lock, Process, ProcessBuilder};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -61,11 +62,8 @@ struct Board {
     number: AtomicU64,
 }
 
-/// Adds one in two steps: whoever does this without the others being locked out loses some.
-#[inline]
-pub(crate) fn bump(number: &AtomicU64) {
-    number.store(number.load(Relaxed) + 1, Relaxed);
-}
+/// Does so many rounds, and says how long they took.
+pub(crate) type Timed = Box<dyn Fn(u64) -> Duration>;
 
 /// What a member does: its own number, the rounds, the number that each round has to bump.
 pub(crate) trait Work: Fn(usize, u64, &AtomicU64) + Clone + Send + 'static {}
@@ -154,12 +152,6 @@ impl Crew {
         let begin = stamps(&self.board.begins).min().expect("a member");
         let end = stamps(&self.board.ends).max().expect("a member");
         Duration::from_nanos(end - begin)
-    }
-
-    /// The members share so many rounds, or one more.
-    pub(crate) fn share(&self, rounds: u64) -> Duration {
-        let size = u64::try_from(self.orders.len()).expect("few");
-        self.run(rounds.div_ceil(size))
     }
 
     fn lives(&self) -> bool {

@@ -1,8 +1,8 @@
 //! A round of each primitive, between processes (`across`) and between threads (`within`): the same lines for both homes.
 
-use super::contest::Step;
-use super::crew::{Work, bump};
-use super::posix::shared;
+use super::contest::{Step, bump};
+use super::crew::Work;
+use super::memory::shared;
 use multiproc::{RawValue, Value};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};

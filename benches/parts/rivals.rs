@@ -1,8 +1,10 @@
 //! What the primitives are compared with: a round of each.
 
-use super::contest::Step;
-use super::crew::{Work, bump};
-use super::posix::{PosixSemaphore, RobustMutex, shared};
+use super::contest::{Step, bump};
+use super::crew::Work;
+use super::memory::shared;
+use super::posix::RobustMutex;
+use super::sem::PosixSemaphore;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, AtomicUsize};

@@ -1,9 +1,8 @@
 //! The lines about who may go on and who must wait: ours beside parking_lot, std, and the C library's objects for processes.
 
-use super::contest::{
-    Timed, alone, by_processes, by_two, by_two_threads, made, trips, trips_by_threads,
-};
+use super::contest::{alone, by_processes, by_two, by_two_threads, made, trips, trips_by_threads};
 use super::crew::Place::{Anywhere, Apart, OneCpu};
+use super::crew::Timed;
 use super::mode::sized;
 use super::ours::{across, raw_fetch_add, value_update, within};
 use super::posix::RobustMutex;
@@ -12,7 +11,7 @@ use super::rivals::{
     robust_number, robust_recursive, robust_twice, sem_t, sem_t_trips, spinning, std_barrier,
     std_mutex,
 };
-use crate::{Unit, compare, is_wanted};
+use super::table::{Unit, compare, is_wanted};
 use multiproc::{
     Array, Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, RawArray, RawValue, RwLock,
     Semaphore, Value, threading,
