@@ -13,12 +13,50 @@ use std::time::{Duration, Instant};
 /// Looks before a sleep, when there is more than one CPU: the fewest and the most. A wake-up costs as much as a thousand.
 const SPINS: (u32, u32) = (200, 6400);
 
+/// The longest time between two looks, in pauses of the processor.
+const MOST_PAUSES: u32 = 64;
+
 /// A sleep that was shorter should have been a spin: the other side is at work at this moment.
 const SHORT: Duration = Duration::from_micros(200);
 
 thread_local! {
+    /// How many pauses come before the first look of a wait.
+    static FIRST_LOOK: Cell<u32> = const { Cell::new(1) };
     /// How long it pays this thread to look before it sleeps, as far as the last waits have told.
     static PATIENCE: Cell<u32> = const { Cell::new(400) };
+}
+
+/// Looks for a while, as long as it pays this thread, whether `moved` is true.
+///
+/// Each look takes the cache line away from the other side, who works in it: so it looks ever more seldom. If it is true at the first
+/// look, the other side is in full flow, and every look disturbs it for the sake of a single message: then the first look of the next
+/// wait comes later, when there is more to do at once. If it is not, the other side answers one by one, and is looked for at once.
+fn look_often(moved: impl Fn() -> bool) -> bool {
+    if thread::cpus() == 1 {
+        return false;
+    }
+    let first = FIRST_LOOK.get();
+    let (mut left, mut pauses, mut looks) = (PATIENCE.get(), first, 0);
+    while left > 0 {
+        for _ in 0..pauses {
+            std::hint::spin_loop();
+        }
+        if moved() {
+            let next = if looks == 0 { first * 2 } else { first / 2 };
+            FIRST_LOOK.set(next.clamp(1, MOST_PAUSES));
+            return true;
+        }
+        left = left.saturating_sub(pauses);
+        (pauses, looks) = (
+            if looks == 0 {
+                1
+            } else {
+                (2 * pauses).min(MOST_PAUSES)
+            },
+            looks + 1,
+        );
+    }
+    false
 }
 
 /// Learns from a sleep.
@@ -136,16 +174,8 @@ pub(super) fn sleep_until_moved(
         waiting.look_around();
         return moved(position.load(SeqCst));
     }
-    let spins = if thread::cpus() > 1 {
-        PATIENCE.get()
-    } else {
-        0
-    };
-    for _ in 0..spins {
-        if moved(position.load(SeqCst)) {
-            return true;
-        }
-        std::hint::spin_loop();
+    if look_often(|| moved(position.load(SeqCst))) {
+        return true;
     }
     let asleep = Instant::now();
     loop {
