@@ -28,6 +28,7 @@ mod condition_processes;
 mod condition_waits;
 mod conditions;
 mod copied;
+mod disconnected;
 mod ends;
 mod event;
 mod examples;
@@ -39,6 +40,9 @@ mod family;
 mod forks;
 mod helper;
 mod hostile;
+mod in_flight;
+mod joinable;
+mod joinable_leases;
 mod kit;
 mod life;
 mod lock;
@@ -58,10 +62,18 @@ mod pool_ways;
 mod preload;
 mod process;
 mod queue;
+mod queue_batch_values;
+mod queue_batches;
+mod queue_bytes;
 mod queue_death;
+mod queue_ends;
 mod queue_handles;
+mod queue_loans;
+mod queue_reentrant;
+mod queue_shutdown;
 mod queue_storm;
 mod queue_storm_ways;
+mod queue_values;
 mod queue_wakes;
 mod raw;
 mod relatives;
@@ -74,6 +86,7 @@ mod scribbled;
 mod semaphore;
 mod semaphore_death;
 mod signals;
+mod simple_queue;
 mod sleepers;
 mod smoke;
 mod spares;
@@ -129,6 +142,19 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     queue::tests,
     queue_death::tests,
     queue_handles::tests,
+    disconnected::tests,
+    in_flight::tests,
+    joinable::tests,
+    joinable_leases::tests,
+    queue_batch_values::tests,
+    queue_batches::tests,
+    queue_bytes::tests,
+    queue_ends::tests,
+    queue_loans::tests,
+    queue_reentrant::tests,
+    queue_shutdown::tests,
+    queue_values::tests,
+    simple_queue::tests,
     queue_storm::tests,
     queue_wakes::tests,
     raw::tests,
