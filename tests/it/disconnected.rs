@@ -239,6 +239,18 @@ fn pools_tasks() {
     let receiver = pool.apply(makes, ()).unwrap();
     assert_eq!(receiver.recv().unwrap(), 2);
     senders_are_gone_soon(&receiver);
+    // Also while nobody has asked for the result.
+    let (sender, receiver) = pair::<u32>();
+    let result = pool.apply_async(|_: Sender<u32>| (), (sender,)).unwrap();
+    senders_are_gone_soon(&receiver);
+    result.get().unwrap();
+    let ((sender, receiver), here) = (pair(), Gate::new());
+    let result = pool.apply_async(holds, (sender, here.remote())).unwrap();
+    here.wait();
+    let worker = receiver.recv().unwrap().cast_signed();
+    kill(nix::unistd::Pid::from_raw(worker), Signal::SIGKILL).unwrap();
+    senders_are_gone_soon(&receiver);
+    assert!(result.get().is_err());
     pool.close();
     pool.join().unwrap();
 }
