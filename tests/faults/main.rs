@@ -25,12 +25,16 @@ mod condition;
 mod drive;
 mod event;
 mod handle;
+mod joinable;
+mod joinable_handle;
+mod joinable_waits;
 mod lock;
 mod owned;
 mod pool;
 mod programs;
 mod queue;
 mod queue_block;
+mod queue_bytes;
 mod queue_many;
 mod rlock;
 mod row;
@@ -38,6 +42,8 @@ mod rwlock;
 mod semaphore;
 mod settle;
 mod shared;
+mod shut;
+mod split;
 mod start;
 mod survivor;
 mod tracee;
@@ -66,8 +72,14 @@ fn rows() -> Vec<Row> {
         handle::rows(),
         queue::rows(),
         queue_block::rows(),
+        queue_bytes::rows(),
         queue_many::rows(),
         close::rows(),
+        shut::rows(),
+        split::rows(),
+        joinable::rows(),
+        joinable_handle::rows(),
+        joinable_waits::rows(),
         pool::rows(),
     ]
     .into_iter()

@@ -86,6 +86,11 @@ impl Leak {
         objects: 1,
         blocks: 0,
     };
+    /// A queue with its segment, in the same way.
+    pub(crate) const A_QUEUE: Self = Self {
+        objects: 1,
+        blocks: 1,
+    };
 }
 
 /// A line of the table.
