@@ -4,12 +4,13 @@ use crate::row::{Keep, Leak, Row, Scene, row};
 use crate::survivor::{PATIENCE, Waiter, drained, started, warm};
 use crate::tracee::section;
 use multiproc::{
-    GetError, Lock, Process, PutError, Queue, Receiver, Sender, TryGetError, TryPutError,
+    ErrorKind, GetError, Lock, Process, PutError, Queue, Receiver, Sender, TryGetError, TryPutError,
 };
 use std::time::Duration;
 
 pub(crate) fn rows() -> Vec<Row> {
     vec![
+        row::<Split>("queue::split", "two ends are made"),
         row::<Sends>("sender::send", "the last sender's last message"),
         row::<SenderDropped>("sender::drop", "the last one; somebody sleeps in recv"),
         row::<OneOfTwoDropped>("sender::drop_one", "another one is left"),
@@ -17,6 +18,59 @@ pub(crate) fn rows() -> Vec<Row> {
         row::<ReceiverDropped>("receiver::drop", "the last one; somebody sleeps in send"),
         row::<Receives>("receiver::recv", "by the last receiver"),
     ]
+}
+
+struct Split(Queue<u64>);
+
+impl Scene for Split {
+    // An end carries a handle of the queue, which is in private memory until it has its block.
+    const MAY_LEAK: Leak = Leak::A_QUEUE;
+
+    fn prepare() -> Self {
+        let queue = Queue::new().unwrap();
+        queue.put(1).unwrap();
+        Self(queue)
+    }
+
+    fn start(&self, keep: &Keep) -> Process {
+        let child = |queue: Queue<u64>, taken: Lock| {
+            warm(&taken);
+            let _ends = section(|| queue.split()).unwrap();
+        };
+        started(child, &self.0, keep)
+    }
+
+    fn check(self, left: bool) {
+        let open = match self.0.put_timeout(2, PATIENCE) {
+            Ok(()) => true,
+            Err(TryPutError::Disconnected(2)) => false,
+            Err(error) => panic!("{error}"),
+        };
+        assert!(!left || !open, "both ends have died");
+        match self.0.clone().split() {
+            // It was not: now it is, and works.
+            Ok((sender, receiver)) => {
+                assert!(open);
+                sender.send(3).unwrap();
+                drop(sender);
+                let got: Vec<_> = receiver.iter().map(Result::unwrap).collect();
+                assert_eq!(got, [1, 2, 3]);
+                assert!(matches!(receiver.recv(), Err(GetError::Disconnected)));
+            }
+            // It was, and nobody has the ends: the queue has ended, or goes on without any.
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Misuse);
+                let expected: &[u64] = if open { &[1, 2] } else { &[1] };
+                let got: Vec<_> = (0..expected.len()).map(|_| self.0.get().unwrap()).collect();
+                assert_eq!(got, expected);
+                match self.0.try_get() {
+                    Err(TryGetError::Disconnected) => assert!(!open),
+                    Err(TryGetError::Empty) => assert!(open),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
 }
 
 /// The survivor's end, and the other one, which only the child will have.
