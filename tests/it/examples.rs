@@ -1,7 +1,7 @@
 //! Every example runs, ends by itself and says what it should.
 
 use crate::runner::{Case, case};
-use crate::{examples_start, examples_sync};
+use crate::{examples_queue, examples_start, examples_sync};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 /// Where an example has to be built first, that takes its time.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-const TESTS: [(&str, fn()); 16] = [
+const TESTS: [(&str, fn()); 14] = [
     ("examples::process_start_and_join", start_and_join),
     ("examples::process_with_arguments", with_arguments),
     ("examples::processes_in_parallel", in_parallel),
@@ -20,8 +20,6 @@ const TESTS: [(&str, fn()); 16] = [
     ("examples::process_name_and_pid", name_and_pid),
     ("examples::process_daemon", daemon),
     ("examples::process_own_memory", own_memory),
-    ("examples::queue_between_processes", queue),
-    ("examples::queue_reader_terminated", reader_terminated),
     ("examples::lock_between_processes", lock),
     ("examples::pool_apply_async", pool_apply_async),
     ("examples::pool_map", pool_map),
@@ -30,7 +28,10 @@ const TESTS: [(&str, fn()); 16] = [
 
 fn all() -> impl Iterator<Item = (&'static str, fn())> {
     let start = examples_start::TESTS.into_iter();
-    TESTS.into_iter().chain(start).chain(examples_sync::TESTS)
+    let others = examples_sync::TESTS
+        .into_iter()
+        .chain(examples_queue::TESTS);
+    TESTS.into_iter().chain(start).chain(others)
 }
 
 pub(crate) fn tests() -> Vec<Case> {
@@ -277,45 +278,6 @@ fn daemon() {
 
 fn own_memory() {
     assert_eq!(lines("process_own_memory", 1), ["child: 200", "main: 100"]);
-}
-
-fn queue() {
-    let lines = lines("queue_between_processes", 5);
-    in_order(
-        &lines,
-        &[
-            "write 1",
-            "write 2",
-            "write 3",
-            "write 4",
-            "writer ends: Ok(())",
-        ],
-    );
-    in_order(
-        &lines,
-        &[
-            "read 1",
-            "read 2",
-            "read 3",
-            "read 4",
-            "reader ends: Ok(())",
-            "done",
-        ],
-    );
-}
-
-/// What the reader gets are the first of the values; how many it gets before its end is a matter of time.
-fn reader_terminated() {
-    let lines = lines("queue_reader_terminated", 200);
-    in_order(
-        &lines,
-        &["put A", "put B", "put C", "reader ended with -15"],
-    );
-    let got = lines.iter().filter_map(|line| line.strip_prefix("got "));
-    assert!(
-        ["A", "B", "C"].starts_with(&got.collect::<Vec<_>>()),
-        "{lines:#?}"
-    );
 }
 
 /// Whoever has the lock is not interrupted.

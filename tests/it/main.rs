@@ -32,6 +32,7 @@ mod disconnected;
 mod ends;
 mod event;
 mod examples;
+mod examples_queue;
 mod examples_start;
 mod examples_sync;
 mod executable;
