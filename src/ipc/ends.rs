@@ -15,7 +15,6 @@ use crate::shm::layout::Kind;
 use crate::shm::{Handle, handle, member, message};
 use crate::sys::atomic::Acquire;
 use crate::sys::clock::Deadline;
-use crate::wire;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -61,8 +60,10 @@ impl<T> Queue<T> {
     fn end(&self, kind: Kind) -> Result<Handle> {
         let end = Handle::create(kind)?;
         let own = Owner::member(member::own()?.slot);
-        let (bytes, cargo) = wire::encode(self.handle())?;
-        end.keep(message::store(bytes.as_slice(), cargo, own)?)?;
+        let carrier = message::for_one_handle(own)?;
+        end.keep(carrier)?;
+        // As late as can be: killed right after it, we would have taken the queue with us for ever.
+        message::put_aboard(carrier, self.handle())?;
         self.ring().note_end(end.cell().body());
         Ok(end)
     }

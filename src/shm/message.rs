@@ -16,6 +16,7 @@
 
 use super::arena::Arena;
 use super::blocks::{self, Block, Owner, Use};
+use super::handle::Handle;
 use super::layout::Shared;
 use super::member;
 use super::object::ObjectRef;
@@ -186,6 +187,32 @@ pub(crate) fn store(bytes: &[u8], cargo: Cargo, owner: Owner) -> Result<Block> {
     // The block carries them now.
     let _landed_by_the_block = std::mem::ManuallyDrop::new(cargo);
     Ok(block)
+}
+
+/// A message without a payload that has room for one handle.
+pub(crate) fn for_one_handle(owner: Owner) -> Result<Block> {
+    let arena = Arena::get()?;
+    let block = blocks::allocate(HEAD + 8, Use::Raw, owner)?;
+    if fill(arena, block, &[], &Cargo::default()).is_none() {
+        blocks::free(block);
+        return Err(corrupt());
+    }
+    block.make_message(arena);
+    Ok(block)
+}
+
+/// Puts a handle in flight in such a message.
+pub(crate) fn put_aboard(block: Block, handle: &Handle) -> Result<()> {
+    let arena = Arena::get()?;
+    let object = handle.object();
+    let parts = parts(arena, block).ok_or_else(corrupt)?;
+    let words = arena.at::<[AtomicU32; 2]>(parts.handles_at);
+    let words = words.ok_or_else(corrupt)?;
+    words[0].store(object.number, Release);
+    words[1].store(object.generation, Release);
+    object.take_off(arena)?;
+    parts.head.handles.store(1, Release);
+    Ok(())
 }
 
 fn fill(arena: &Arena, block: Block, bytes: &[u8], cargo: &Cargo) -> Option<()> {

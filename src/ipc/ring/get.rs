@@ -8,7 +8,7 @@ use super::taking::Taking;
 use super::{Attempt, Ring, Waiter, corrupt};
 use crate::error::{Error, Result};
 use crate::shm::arena::Arena;
-use crate::shm::blocks::{Block, Owner};
+use crate::shm::blocks::{Block, Owner, Use};
 use crate::shm::{Internal, lent, member, message};
 use crate::sys::atomic::{Acquire, Relaxed, Release};
 use crate::sys::clock::Deadline;
@@ -230,8 +230,17 @@ impl Ring {
 
     /// A block that the dead one had taken off the ring, and not made its own, is nobody's.
     fn recover_message(&self, arena: &Arena, pending: Pending) {
+        if pending.has_moved(&self.words.head) {
+            self.recover_left(arena, pending);
+        } else {
+            pending::clear(&self.words.head);
+        }
+    }
+
+    /// The block is out of the ring: if it is the queue's still, it is nobody's.
+    pub(super) fn recover_left(&self, arena: &Arena, pending: Pending) {
         let end = &self.words.head;
-        let orphan = pending.has_moved(end) && pending.block.owner(arena) == self.owner();
+        let orphan = pending.block.owner(arena) == self.owner();
         let found = orphan.then_some(Pending {
             step: Step::Orphan,
             ..pending
@@ -245,7 +254,7 @@ impl Ring {
     }
 
     fn recover_orphan(&self, arena: &Arena, pending: Pending) {
-        if self.lends() {
+        if self.lends() && pending.block.is(arena, Use::Message) {
             self.adopt(arena, pending.block);
         } else {
             let orphan = pending.block.owner(arena) == self.owner();

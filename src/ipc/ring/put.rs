@@ -226,7 +226,7 @@ impl Ring {
         let mut segment = Self::segment(arena, end)?;
         loop {
             let pad = pad_before(segment, tail, needed);
-            if pad > 0
+            if begins_lap(segment, tail, pad)
                 && let Some(smaller) = self.shrink(arena, tail, segment)?
             {
                 (tail, segment) = smaller;
@@ -285,6 +285,12 @@ impl Ring {
         }
         pending::clear(end);
     }
+}
+
+/// Is the tail at the end of the segment, about to come round to its beginning?
+#[inline]
+pub(super) fn begins_lap(segment: Segment, tail: Position, pad: u64) -> bool {
+    pad > 0 || segment.room_after(tail) == segment.words
 }
 
 /// Words that are left empty because a record does not wrap.

@@ -2,7 +2,7 @@
 
 use super::end::{self, Wake, publish_unless_closed};
 use super::position::{ITEMS, Position};
-use super::put::{PutFailure, Step, pad_and_at, pad_before};
+use super::put::{PutFailure, Step, begins_lap, pad_and_at, pad_before};
 use super::record::{LARGEST, Segment, bytes_head};
 use super::{Attempt, Ring, corrupt};
 use crate::error::Result;
@@ -148,11 +148,14 @@ impl Ring {
             put += count;
             (words, items) = (words - pad - written, items - count as u64);
             let next = from + put;
-            pad = if next < payloads.len() {
-                pad_before(segment, at, payloads.words(next))
-            } else {
-                0
-            };
+            if next == payloads.len() {
+                break;
+            }
+            pad = pad_before(segment, at, payloads.words(next));
+            // The rest asks for a smaller segment first.
+            if begins_lap(segment, at, pad) && !self.is_least(segment) {
+                break;
+            }
         }
         let wake = publish_unless_closed(&self.words.tail, at);
         Ok(wake.map_or(Step::Closed, |wake| Step::Done((wake, put))))

@@ -134,6 +134,10 @@ impl Ring {
         }
     }
 
+    pub(super) fn is_least(&self, segment: Segment) -> bool {
+        segment.words <= self.words.least_words.load(Relaxed)
+    }
+
     /// Makes a segment and moves the tail into it. The caller holds the tail's lease, and there is a word left.
     fn chain(
         &self,
@@ -215,11 +219,7 @@ impl Ring {
             let head = Position::read(end.position.load(Acquire));
             publish_quietly(end, head.plus(1, 0));
         }
-        let left = pending.block.owner(arena) == self.owner();
-        // If it is the queue's because somebody has put it there anew, he has changed the note before.
-        if pending.replace(end, None) && left {
-            blocks::free(pending.block);
-        }
+        self.recover_left(arena, pending);
     }
 }
 
