@@ -16,6 +16,9 @@ const SPINS: (u32, u32) = (200, 6400);
 /// The longest time between two looks, in pauses of the processor.
 const MOST_PAUSES: u32 = 64;
 
+/// Pauses in which a side in full flow does more than one thing.
+const SHORT_LOOK: u32 = 8;
+
 /// A sleep that was shorter should have been a spin: the other side is at work at this moment.
 const SHORT: Duration = Duration::from_micros(200);
 
@@ -26,35 +29,35 @@ thread_local! {
     static PATIENCE: Cell<u32> = const { Cell::new(400) };
 }
 
-/// Looks for a while, as long as it pays this thread, whether `moved` is true.
+/// Looks for a while, as long as it pays this thread, whether there is something: `look` says how much, if so.
 ///
-/// Each look takes the cache line away from the other side, who works in it: so it looks ever more seldom. If it is true at the first
-/// look, the other side is in full flow, and every look disturbs it for the sake of a single message: then the first look of the next
-/// wait comes later, when there is more to do at once. If it is not, the other side answers one by one, and is looked for at once.
-fn look_often(moved: impl Fn() -> bool) -> bool {
+/// Each look takes the cache line away from the other side, who works in it: so it looks ever more seldom. If there is something at the
+/// first look, the other side is in full flow, and a look for every single message disturbs it: then the first look of the next wait
+/// comes later, when there is more at once. If it is a single one all the same, or comes later, the other side answers one by one, and
+/// is looked for at once.
+fn look_often(look: impl Fn() -> Option<u64>) -> bool {
     if thread::cpus() == 1 {
         return false;
     }
     let first = FIRST_LOOK.get();
-    let (mut left, mut pauses, mut looks) = (PATIENCE.get(), first, 0);
+    let (mut left, mut pauses, mut is_first) = (PATIENCE.get(), first, true);
     while left > 0 {
         for _ in 0..pauses {
             std::hint::spin_loop();
         }
-        if moved() {
-            let next = if looks == 0 { first * 2 } else { first / 2 };
+        if let Some(gain) = look() {
+            let flows = is_first && (gain > 1 || first < SHORT_LOOK);
+            let next = if flows { first * 2 } else { first / 2 };
             FIRST_LOOK.set(next.clamp(1, MOST_PAUSES));
             return true;
         }
         left = left.saturating_sub(pauses);
-        (pauses, looks) = (
-            if looks == 0 {
-                1
-            } else {
-                (2 * pauses).min(MOST_PAUSES)
-            },
-            looks + 1,
-        );
+        pauses = if is_first {
+            1
+        } else {
+            (2 * pauses).min(MOST_PAUSES)
+        };
+        is_first = false;
     }
     false
 }
@@ -174,7 +177,12 @@ pub(super) fn sleep_until_moved(
         waiting.look_around();
         return moved(position.load(SeqCst));
     }
-    if look_often(|| moved(position.load(SeqCst))) {
+    let look = || {
+        let word = position.load(SeqCst);
+        let gain = Position::read(word).since(Position::read(seen)).1;
+        moved(word).then_some(gain)
+    };
+    if look_often(look) {
         return true;
     }
     let asleep = Instant::now();
