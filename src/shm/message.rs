@@ -27,25 +27,37 @@ use std::cell::Cell;
 thread_local! {
     static READING: Cell<bool> = const { Cell::new(false) };
     /// Where the handles of the message that this thread writes are collected; null when it writes none.
-    static CARRIED: Cell<*mut Vec<ObjectRef>> = const { Cell::new(std::ptr::null_mut()) };
+    static CARRIED: Cell<*mut Cargo> = const { Cell::new(std::ptr::null_mut()) };
 }
 
 /// The handles of a message in private memory; they land when it is dropped.
 #[derive(Debug, Default)]
-pub(crate) struct Cargo(Vec<ObjectRef>);
+#[expect(
+    clippy::box_collection,
+    reason = "most messages have none, and one word is moved in a register"
+)]
+pub(crate) struct Cargo(Option<Box<Vec<ObjectRef>>>);
 
 impl Cargo {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
+    }
+
+    fn objects(&self) -> &[ObjectRef] {
+        self.0.as_ref().map_or(&[], |objects| objects)
+    }
+
+    fn push(&mut self, object: ObjectRef) {
+        self.0.get_or_insert_default().push(object);
     }
 }
 
 impl Drop for Cargo {
     #[inline]
     fn drop(&mut self) {
-        if !self.0.is_empty() {
-            land_all(&self.0);
+        if !self.is_empty() {
+            land_all(self.objects());
         }
     }
 }
@@ -66,12 +78,12 @@ pub(crate) struct Message {
 
 /// The time of one `write`: what it carries is its own, also when a value that is serialised sends something itself.
 struct Writing {
-    outer: *mut Vec<ObjectRef>,
+    outer: *mut Cargo,
 }
 
 impl Writing {
     #[inline]
-    fn begin(carried: &mut Vec<ObjectRef>) -> Self {
+    fn begin(carried: &mut Cargo) -> Self {
         Self {
             outer: CARRIED.replace(carried),
         }
@@ -89,7 +101,7 @@ impl Drop for Writing {
 #[inline]
 pub(crate) fn writing<R>(write: impl FnOnce() -> R) -> (R, Cargo) {
     let mut cargo = Cargo::default();
-    let writing = Writing::begin(&mut cargo.0);
+    let writing = Writing::begin(&mut cargo);
     let result = write();
     drop(writing);
     (result, cargo)
@@ -175,7 +187,7 @@ fn handles_at(offset: u64, length: u64) -> Option<u64> {
 pub(crate) fn store(bytes: &[u8], cargo: Cargo, owner: Owner) -> Result<Block> {
     let arena = Arena::get()?;
     let too_long = || Error::new(ErrorKind::InvalidInput, "a message that is too long");
-    let handles = u32::try_from(cargo.0.len()).map_err(|_| too_long())?;
+    let handles = u32::try_from(cargo.objects().len()).map_err(|_| too_long())?;
     let size = handles_at(0, bytes.len() as u64).ok_or_else(too_long)? + u64::from(handles) * 8;
     let block = blocks::allocate(size, Use::Raw, owner)?;
     let written = fill(arena, block, bytes, &cargo);
@@ -225,12 +237,12 @@ fn fill(arena: &Arena, block: Block, bytes: &[u8], cargo: &Cargo) -> Option<()> 
     head.attempts.store(0, Release);
     arena.write(offset + HEAD, bytes)?;
     let mut at = handles_at(offset, length)?;
-    for object in &cargo.0 {
+    for object in cargo.objects() {
         arena.at::<[AtomicU32; 2]>(at)?[0].store(object.number, Release);
         arena.at::<[AtomicU32; 2]>(at)?[1].store(object.generation, Release);
         at += 8;
     }
-    let handles = u32::try_from(cargo.0.len()).ok()?;
+    let handles = u32::try_from(cargo.objects().len()).ok()?;
     head.handles.store(handles, Release);
     Some(())
 }
@@ -280,12 +292,12 @@ fn read(block: Block) -> Result<Message> {
         arena.read(parts.payload, parts.length, &mut message.bytes)?;
         for index in 0..parts.handles {
             let handle = handle_at(arena, parts.handles_at + index * 8)?;
-            message.cargo.0.push(handle);
+            message.cargo.push(handle);
         }
         Some(())
     })();
     if whole.is_none() {
-        let _not_ours = std::mem::take(&mut message.cargo.0);
+        let _not_ours = message.cargo.0.take();
         return Err(corrupt());
     }
     Ok(message)
