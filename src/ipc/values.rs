@@ -75,12 +75,18 @@ fn put_batch<T: Serialize + 'static>(
             return Err(TryPutError::of(failure, batch.split_off(next + put)));
         }
         next += payloads.len();
-        let failed = match alone {
+        let put = match alone {
             None => continue,
-            Some(Err(error)) => return Err(TryPutError::Failed(batch.split_off(next), error)),
-            Some(Ok((bytes, cargo))) => ring.put(&bytes, cargo, deadline),
+            Some(Alone::Failed(error)) => {
+                return Err(TryPutError::Failed(batch.split_off(next), error));
+            }
+            Some(Alone::Bytes(bytes, cargo)) => ring.put(&bytes, cargo, deadline),
+            Some(Alone::Plain) => {
+                let bytes = wire::as_plain_bytes(&batch[next]).unwrap_or_default();
+                ring.put(bytes, Cargo::default(), deadline)
+            }
         };
-        if let Err(failure) = failed {
+        if let Err(failure) = put {
             return Err(TryPutError::of(failure, batch.split_off(next)));
         }
         next += 1;
@@ -88,16 +94,26 @@ fn put_batch<T: Serialize + 'static>(
     Ok(())
 }
 
-/// Adds a value; or gives its bytes, when it cannot go with others, or says why it does not serialise.
+/// A value that cannot go with others.
+enum Alone {
+    /// Its bytes are its own.
+    Plain,
+    /// It carries something, or is large.
+    Bytes(Vec<u8>, Cargo),
+    /// It does not serialise.
+    Failed(Error),
+}
+
+/// Adds a value to those that go together, if it can.
 #[inline]
-fn add<T: Serialize + 'static>(
-    ring: Ring,
-    value: &T,
-    payloads: &mut Payloads,
-) -> Option<Result<(Vec<u8>, Cargo)>> {
+fn add<T: Serialize + 'static>(ring: Ring, value: &T, payloads: &mut Payloads) -> Option<Alone> {
+    let plain = wire::as_plain_bytes(value);
+    if plain.is_some_and(|bytes| !ring.fits(bytes.len())) {
+        return Some(Alone::Plain);
+    }
     let mut cargo = Cargo::default();
     let added = payloads.add(|bytes| {
-        if let Some(plain) = wire::as_plain_bytes(value) {
+        if let Some(plain) = plain {
             bytes.extend_from_slice(plain);
         } else {
             cargo = wire::encode_behind(value, bytes)?;
@@ -106,8 +122,8 @@ fn add<T: Serialize + 'static>(
     });
     match added {
         Ok(None) => None,
-        Ok(Some(bytes)) => Some(Ok((bytes, cargo))),
-        Err(error) => Some(Err(error)),
+        Ok(Some(bytes)) => Some(Alone::Bytes(bytes, cargo)),
+        Err(error) => Some(Alone::Failed(error)),
     }
 }
 

@@ -107,7 +107,7 @@ impl Ring {
 
     /// May a payload of so many bytes, which carries nothing, lie in the ring?
     #[inline]
-    pub(super) fn fits(&self, length: usize) -> bool {
+    pub(in super::super) fn fits(&self, length: usize) -> bool {
         length <= LARGEST && !self.lends()
     }
 
