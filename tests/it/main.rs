@@ -43,6 +43,7 @@ mod helper;
 mod hostile;
 mod in_flight;
 mod joinable;
+mod joinable_death;
 mod joinable_leases;
 mod kit;
 mod life;
@@ -68,6 +69,7 @@ mod queue_batches;
 mod queue_bytes;
 mod queue_death;
 mod queue_ends;
+mod queue_gone;
 mod queue_handles;
 mod queue_loans;
 mod queue_reentrant;
@@ -86,6 +88,7 @@ mod scribble;
 mod scribbled;
 mod semaphore;
 mod semaphore_death;
+mod sender_death;
 mod signals;
 mod simple_queue;
 mod sleepers;
@@ -127,6 +130,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     executable::tests,
     family::tests,
     hostile::tests,
+    joinable_death::tests,
     lock::tests,
     lock_rules::tests,
     logging::tests,
@@ -142,6 +146,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     process::tests,
     queue::tests,
     queue_death::tests,
+    queue_gone::tests,
     queue_handles::tests,
     disconnected::tests,
     in_flight::tests,
@@ -182,6 +187,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     barrier_death::tests,
     condition_death::tests,
     semaphore_death::tests,
+    sender_death::tests,
     sync_death::tests,
     sync_storm::tests,
     sync_wakes::tests,

@@ -40,8 +40,8 @@ type Bytes = Queue<Vec<u8>>;
 fn open<T>(result: Result<T, GetError>) -> Option<T> {
     match result {
         Ok(value) => Some(value),
-        Err(GetError::Closed | GetError::Disconnected) => None,
-        Err(GetError::Failed(error)) => panic!("{error}"),
+        Err(GetError::Closed) => None,
+        Err(error) => panic!("{error}"),
     }
 }
 
