@@ -57,6 +57,7 @@ pub(super) fn start(
         Ok(Side::Child(signals)) => live(tie, member, body, signals, &around),
         Ok(Side::Parent(pid)) => pid,
     };
+    member.note_child(pid);
     let held = hold(pid);
     // Hooks may panic, and nobody would have the child then.
     let unheld = Unheld(held.is_ok().then_some(pid));

@@ -142,6 +142,7 @@ pub(super) fn discard(pid: i32) {
 pub(super) fn start(request: Request) -> Result<Started> {
     let lifeline = client::lifeline()?;
     let Newborn { pid, socket, .. } = start_anew(|hello, _preload| Errand::Child { hello })?;
+    request.member.note_child(pid);
     let asked = socket::send(socket.as_fd(), &request.to_bytes(), Some(lifeline.as_fd()));
     // One that is dead already could not be asked: that is its story, not an error of the start.
     let asked = asked.or_else(|error| match error.kind() {

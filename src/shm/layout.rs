@@ -109,6 +109,8 @@ pub(crate) struct Slot {
     pub(crate) order: AtomicU32,
     /// The member that asked for it: slot + 1 and generation, 0 for none. Written by that one.
     pub(crate) parent: AtomicU64,
+    /// Pid and generation of a child that its parent has forked and that may not have taken its place yet. Written by its parent.
+    pub(crate) child: AtomicU64,
     /// Offsets of the words that its threads sleep on, 0 for none.
     pub(crate) waits: [AtomicU64; 8],
     /// How many of its threads are at barriers. Written by itself.

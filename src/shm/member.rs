@@ -336,6 +336,15 @@ impl Member {
         }
     }
 
+    /// Notes the process that is to take this place, so that others see its death before it has come there.
+    pub(crate) fn note_child(self, pid: i32) {
+        let slot = Arena::existing().and_then(|arena| self.slot(arena));
+        if let Some(slot) = slot {
+            let word = u64::from(self.generation) << 32 | u64::from(pid.cast_unsigned());
+            slot.child.store(word, Release);
+        }
+    }
+
     /// Notes when the process began, which tells it from a later one with its pid.
     pub(crate) fn note_start_time(self, pid: i32) {
         let slot = Arena::existing().and_then(|arena| self.slot(arena));
@@ -460,6 +469,14 @@ pub(crate) fn proved_dead(slot: u32, generation: u32) -> bool {
         _ => 0,
     };
     process::proved_dead(identity.pid, start_time) && slot.identity.load(Acquire) == word
+}
+
+/// Is it proved that the child which was to take this place is dead? Its parent has noted it, and not reaped it yet.
+pub(super) fn child_proved_dead(slot: &Slot, generation: u32) -> bool {
+    let word = slot.child.load(Acquire);
+    let pid = ((word & 0xffff_ffff) as u32).cast_signed();
+    let noted = pid != 0 && word >> 32 == u64::from(generation);
+    noted && process::proved_dead(pid, 0)
 }
 
 /// Has the process in `slot` no thread of this number?

@@ -48,6 +48,11 @@ impl Cargo {
         self.0.as_ref().map_or(&[], |objects| objects)
     }
 
+    /// Somebody else lands them.
+    fn forget(mut self) {
+        drop(self.0.take());
+    }
+
     fn push(&mut self, object: ObjectRef) {
         self.0.get_or_insert_default().push(object);
     }
@@ -197,7 +202,7 @@ pub(crate) fn store(bytes: &[u8], cargo: Cargo, owner: Owner) -> Result<Block> {
     }
     block.make_message(arena);
     // The block carries them now.
-    let _landed_by_the_block = std::mem::ManuallyDrop::new(cargo);
+    cargo.forget();
     Ok(block)
 }
 

@@ -82,6 +82,10 @@ pub(super) fn create(
             number,
             generation: cell.generation.load(Relaxed),
         };
+        // It was zeroed when the one before was freed; somebody gone mad may have written there since.
+        for word in &cell.body {
+            word.store(0, Relaxed);
+        }
         hold(object)?;
         let life = Life::read(cell.life.load(Acquire));
         cell.life.store(

@@ -3,9 +3,10 @@
 use super::arena::Arena;
 use super::blocks::Block;
 use super::keeper::SLICE;
+use super::layout::CLEANED;
 use super::member::Member;
 use crate::error::{ErrorKind, Result};
-use crate::sys::atomic::{Acquire, Release};
+use crate::sys::atomic::{AcqRel, Acquire, Release};
 use crate::sys::{futex, thread};
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,8 @@ impl Member {
     /// Tells a child what to do.
     pub(crate) fn give_order(self, block: Block) -> Result<()> {
         let slot = self.slot(Arena::get()?).ok_or(ErrorKind::StaleHandle)?;
+        // If it is dead and was cleaned up behind, this has come since.
+        slot.flags.fetch_and(!CLEANED, AcqRel);
         slot.order.store(block.0 + 1, Release);
         futex::wake(&slot.order, 1, futex::Scope::Shared);
         Ok(())

@@ -89,11 +89,16 @@ pub(crate) fn announce_dead_holders_of(number: u32) {
         };
         let identity = Identity::read(slot.identity.load(Acquire));
         let generation = identity.generation;
-        if identity.state == State::Living && member::proved_dead(holder, generation) {
-            announce(Member {
-                slot: holder,
-                generation,
-            });
+        let member = Member {
+            slot: holder,
+            generation,
+        };
+        match identity.state {
+            State::Living if member::proved_dead(holder, generation) => announce(member),
+            State::Reserved if member::child_proved_dead(slot, generation) => announce(member),
+            // Whoever announced it may have been killed before those who wait knew.
+            State::Ended => count_death(arena, member, slot),
+            _ => {}
         }
     }
 }
@@ -179,24 +184,18 @@ pub(crate) fn settle(member: Member) -> Result<()> {
     Ok(())
 }
 
-/// Does something for a member that is proved dead and not settled, while it stays so.
-fn with_ended(member: Member, work: impl FnOnce(Member, &Slot)) {
-    let (Some(arena), Ok(me)) = (Arena::existing(), member::me()) else {
-        return;
-    };
+/// Does something for a member that is proved dead and not settled, while it stays so; `None` when another one settles for too long.
+fn with_ended(member: Member, work: impl FnOnce(Member, &Slot)) -> Option<()> {
+    let (arena, me) = (Arena::existing()?, member::me().ok()?);
     let lease = &arena.header().settling;
-    if lease
-        .take::<Internal>(me, Deadline::after(PATIENCE))
-        .is_none()
-    {
-        return;
-    }
+    lease.take::<Internal>(me, Deadline::after(PATIENCE))?;
     if let Some(slot) = member.slot(arena)
         && Identity::read(slot.identity.load(Acquire)).state == State::Ended
     {
         work(member, slot);
     }
     lease.give::<Internal>();
+    Some(())
 }
 
 /// Gives up a member that was reserved for a child of which nothing is known: it may run, or may yet come to run.
@@ -289,7 +288,10 @@ pub(crate) fn clean_ended() {
                 slot: number,
                 generation: identity.generation,
             };
-            with_ended(member, |member, slot| clean(arena, member, slot));
+            // Somebody who is stopped holds them all up: the next look will do.
+            if with_ended(member, |member, slot| clean(arena, member, slot)).is_none() {
+                return;
+            }
         }
     }
 }

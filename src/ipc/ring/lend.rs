@@ -187,7 +187,7 @@ impl Ring {
         loop {
             self.look_around();
             if self.has_put_back() && self.options().lends != Some(u32::MAX) {
-                self.fail_put_back(arena)?;
+                self.fail_put_back(arena, deadline)?;
             }
             if self.is_all_done() {
                 return Ok(true);
@@ -200,9 +200,9 @@ impl Ring {
     }
 
     /// Counts as failed what was put back too often: nobody may come who gets.
-    fn fail_put_back(&self, arena: &Arena) -> Result<()> {
+    fn fail_put_back(&self, arena: &Arena, deadline: Deadline) -> Result<()> {
         let end = &self.words.head;
-        if self.take(arena, end, Deadline::NEVER)?.is_some() {
+        if self.take(arena, end, deadline)?.is_some() {
             let sifted = self.sift_put_back(arena, |_| Ok(()));
             end.lease.give::<Internal>();
             return sifted;

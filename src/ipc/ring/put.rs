@@ -160,6 +160,9 @@ impl Ring {
             Parcel::Bytes(_) => 0,
             Parcel::Block(block) => block.bytes(arena).ok_or_else(corrupt)?.1,
         };
+        if end.position.load(Relaxed) & CLOSED != 0 {
+            return Ok(Step::Closed);
+        }
         if size > 0
             && let Some(head) = self.too_many_bytes(size)
         {

@@ -24,7 +24,8 @@ impl Ring {
 
     /// Was it shut together with what was inside?
     pub(super) fn is_shut_now(&self) -> bool {
-        self.words.shut.load(Acquire) & NOW != 0
+        // Whoever shuts may be killed before anything is closed: then nothing has happened.
+        self.words.shut.load(Acquire) & NOW != 0 && self.is_closed()
     }
 
     /// Will nothing more be put, for whatever reason?
