@@ -60,10 +60,10 @@ impl<T> Queue<T> {
     fn end(&self, kind: Kind) -> Result<Handle> {
         let end = Handle::create(kind)?;
         let own = Owner::member(member::own()?.slot);
-        let carrier = message::for_one_handle(own)?;
+        let carrier = message::store_for(1, &[], own)?;
         end.keep(carrier)?;
         // As late as can be: killed right after it, we would have taken the queue with us for ever.
-        message::put_aboard(carrier, self.handle())?;
+        message::put_aboard(carrier, 0, self.handle())?;
         self.ring().note_end(end.cell().body());
         Ok(end)
     }

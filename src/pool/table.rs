@@ -19,7 +19,7 @@ use crate::shm::arena::Arena;
 use crate::shm::blocks::{self, Block, Owner, Use};
 use crate::shm::keeper::low_half;
 use crate::shm::layout::Shared;
-use crate::shm::message::{self, Cargo};
+use crate::shm::message::{self, Cargo, Flights};
 use crate::shm::{Handle, Message};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicU64, Relaxed, Release};
 use crate::sys::futex::{self, Scope};
@@ -249,7 +249,7 @@ impl TaskRef {
             Some(block) => message::take(block)?,
             None => Message {
                 bytes: self.inline(place, &self.task.inline_result)?,
-                cargo: Cargo::default(),
+                flights: Flights::default(),
             },
         };
         Ok((outcome, message))

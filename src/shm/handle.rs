@@ -300,9 +300,9 @@ pub(super) fn adopt_inherited(arena: &Arena, own: Member) {
 }
 
 impl Serialize for Handle {
-    /// Puts the object in flight, with the message that is being written.
+    /// The message that is being written carries it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        message::put_in_flight(self.object).map_err(serde::ser::Error::custom)?;
+        message::carry(self).map_err(serde::ser::Error::custom)?;
         (self.object.number, self.object.generation).serialize(serializer)
     }
 }

@@ -4,10 +4,11 @@
     reason = "a thread-local pointer to the message that is being written"
 )]
 //!
-//! A handle in a message keeps its object alive: writing it adds a flight to the object's life, and the message knows its
-//! handles, so that whoever drops the message lands them. In the arena a message with handles lies in a block of its own: a
-//! [`Head`], the payload, and number and generation of each handle. Discarding counts the handles down in the block before it lands
-//! each, so that a kill in between leaks a flight and never lands it twice.
+//! A handle in a message keeps its object alive: each adds a flight to the object's life, and the message knows its handles, so that
+//! whoever drops the message lands them. While it is written it has clones of them instead, which the death of the writer gives back;
+//! they are put in flight one by one when the message lies in its block: a [`Head`], the payload, and number and generation of each
+//! handle. The head counts them up after each take-off and down before each landing, so that a kill in between leaks a flight and never
+//! lands it twice.
 //!
 //! A message can be *lent*: then it says which queue it belongs to, and when its taker dies it goes back there ([`super::lent`]).
 //!
@@ -30,13 +31,14 @@ thread_local! {
     static CARRIED: Cell<*mut Cargo> = const { Cell::new(std::ptr::null_mut()) };
 }
 
-/// The handles of a message in private memory; they land when it is dropped.
+/// The handles of a message that is being written: counted like all handles of this process, so that its death gives them back. They
+/// are put in flight when the message has its block.
 #[derive(Debug, Default)]
 #[expect(
     clippy::box_collection,
     reason = "most messages have none, and one word is moved in a register"
 )]
-pub(crate) struct Cargo(Option<Box<Vec<ObjectRef>>>);
+pub(crate) struct Cargo(Option<Box<Vec<Handle>>>);
 
 impl Cargo {
     #[inline]
@@ -44,33 +46,24 @@ impl Cargo {
         self.0.is_none()
     }
 
-    fn objects(&self) -> &[ObjectRef] {
-        self.0.as_ref().map_or(&[], |objects| objects)
+    fn handles(&self) -> &[Handle] {
+        self.0.as_ref().map_or(&[], |handles| handles)
     }
 
-    /// Somebody else lands them.
-    fn forget(mut self) {
-        drop(self.0.take());
-    }
-
-    fn push(&mut self, object: ObjectRef) {
-        self.0.get_or_insert_default().push(object);
+    fn push(&mut self, handle: Handle) {
+        self.0.get_or_insert_default().push(handle);
     }
 }
 
-impl Drop for Cargo {
-    #[inline]
+/// The handles of a message that was taken out of its block; they land when it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Flights(Vec<ObjectRef>);
+
+impl Drop for Flights {
     fn drop(&mut self) {
-        if !self.is_empty() {
-            land_all(self.objects());
+        if let Some(arena) = Arena::existing() {
+            self.0.iter().for_each(|object| object.land(arena));
         }
-    }
-}
-
-#[cold]
-fn land_all(objects: &[ObjectRef]) {
-    if let Some(arena) = Arena::existing() {
-        objects.iter().for_each(|object| object.land(arena));
     }
 }
 
@@ -78,7 +71,7 @@ fn land_all(objects: &[ObjectRef]) {
 #[derive(Debug, Default)]
 pub(crate) struct Message {
     pub(crate) bytes: Vec<u8>,
-    pub(crate) cargo: Cargo,
+    pub(crate) flights: Flights,
 }
 
 /// The time of one `write`: what it carries is its own, also when a value that is serialised sends something itself.
@@ -102,7 +95,7 @@ impl Drop for Writing {
     }
 }
 
-/// Runs `write`, which serialises a value, and collects the handles that it puts in flight. They land if it panics.
+/// Runs `write`, which serialises a value, and collects the handles in it.
 #[inline]
 pub(crate) fn writing<R>(write: impl FnOnce() -> R) -> (R, Cargo) {
     let mut cargo = Cargo::default();
@@ -137,17 +130,17 @@ pub(super) fn is_reading() -> bool {
     READING.get()
 }
 
-pub(super) fn put_in_flight(object: ObjectRef) -> Result<()> {
+/// The message that is being written carries this handle.
+pub(super) fn carry(handle: &Handle) -> Result<()> {
     let carried = CARRIED.get();
     if carried.is_null() {
         let text = "a handle travels only in a message of this crate";
         return Err(Error::new(ErrorKind::Misuse, text));
     }
-    let arena = Arena::existing().ok_or(ErrorKind::StaleHandle)?;
-    object.take_off(arena)?;
+    handle.check()?;
     // SAFETY: the pointer is to a local variable of a `writing` that has not returned, because it takes it back before it does;
     // that function does not touch the variable meanwhile, and the pointer does not leave this thread.
-    unsafe { (*carried).push(object) };
+    unsafe { (*carried).push(handle.clone()) };
     Ok(())
 }
 
@@ -190,27 +183,24 @@ fn handles_at(offset: u64, length: u64) -> Option<u64> {
 
 /// Moves a message into a block that belongs to `owner`.
 pub(crate) fn store(bytes: &[u8], cargo: Cargo, owner: Owner) -> Result<Block> {
-    let arena = Arena::get()?;
-    let too_long = || Error::new(ErrorKind::InvalidInput, "a message that is too long");
-    let handles = u32::try_from(cargo.objects().len()).map_err(|_| too_long())?;
-    let size = handles_at(0, bytes.len() as u64).ok_or_else(too_long)? + u64::from(handles) * 8;
-    let block = blocks::allocate(size, Use::Raw, owner)?;
-    let written = fill(arena, block, bytes, &cargo);
-    if written.is_none() {
-        blocks::free(block);
-        return Err(ErrorKind::Corrupt.into());
+    let block = store_for(cargo.handles().len(), bytes, owner)?;
+    for (index, handle) in cargo.handles().iter().enumerate() {
+        if let Err(error) = put_aboard(block, index, handle) {
+            discard(Arena::get()?, block);
+            return Err(error);
+        }
     }
-    block.make_message(arena);
-    // The block carries them now.
-    cargo.forget();
     Ok(block)
 }
 
-/// A message without a payload that has room for one handle.
-pub(crate) fn for_one_handle(owner: Owner) -> Result<Block> {
+/// A message with room for so many handles, which [come aboard](put_aboard) one after the other.
+pub(crate) fn store_for(handles: usize, bytes: &[u8], owner: Owner) -> Result<Block> {
     let arena = Arena::get()?;
-    let block = blocks::allocate(HEAD + 8, Use::Raw, owner)?;
-    if fill(arena, block, &[], &Cargo::default()).is_none() {
+    let too_long = || Error::new(ErrorKind::InvalidInput, "a message that is too long");
+    let payload = handles_at(0, bytes.len() as u64).ok_or_else(too_long)?;
+    let size = payload.checked_add(handles as u64 * 8);
+    let block = blocks::allocate(size.ok_or_else(too_long)?, Use::Raw, owner)?;
+    if fill(arena, block, bytes).is_none() {
         blocks::free(block);
         return Err(corrupt());
     }
@@ -218,38 +208,38 @@ pub(crate) fn for_one_handle(owner: Owner) -> Result<Block> {
     Ok(block)
 }
 
-/// Puts a handle in flight in such a message.
-pub(crate) fn put_aboard(block: Block, handle: &Handle) -> Result<()> {
+/// Puts a handle in flight in a message that has `index` others. Killed between the two last steps, the flight would be nobody's.
+pub(crate) fn put_aboard(block: Block, index: usize, handle: &Handle) -> Result<()> {
     let arena = Arena::get()?;
     let object = handle.object();
     let parts = parts(arena, block).ok_or_else(corrupt)?;
-    let words = arena.at::<[AtomicU32; 2]>(parts.handles_at);
+    let words = arena.at::<[AtomicU32; 2]>(parts.handles_at + index as u64 * 8);
     let words = words.ok_or_else(corrupt)?;
     words[0].store(object.number, Release);
     words[1].store(object.generation, Release);
+    let count = u32::try_from(index).map_err(|_| corrupt())?;
+    let counter = &parts.head.handles;
     object.take_off(arena)?;
-    parts.head.handles.store(1, Release);
+    // Somebody may have unloaded it already, because its owner is a child that has died.
+    if counter
+        .compare_exchange(count, count + 1, AcqRel, Acquire)
+        .is_err()
+    {
+        object.land(arena);
+        return Err(ErrorKind::StaleHandle.into());
+    }
     Ok(())
 }
 
-fn fill(arena: &Arena, block: Block, bytes: &[u8], cargo: &Cargo) -> Option<()> {
+fn fill(arena: &Arena, block: Block, bytes: &[u8]) -> Option<()> {
     let (offset, _) = block.bytes(arena)?;
-    let length = bytes.len() as u64;
     let head: &Head = arena.at(offset)?;
-    head.length.store(length, Release);
+    head.length.store(bytes.len() as u64, Release);
     head.lender.store(0, Release);
     head.by.store(member::own_pid(), Release);
     head.attempts.store(0, Release);
-    arena.write(offset + HEAD, bytes)?;
-    let mut at = handles_at(offset, length)?;
-    for object in cargo.objects() {
-        arena.at::<[AtomicU32; 2]>(at)?[0].store(object.number, Release);
-        arena.at::<[AtomicU32; 2]>(at)?[1].store(object.generation, Release);
-        at += 8;
-    }
-    let handles = u32::try_from(cargo.objects().len()).ok()?;
-    head.handles.store(handles, Release);
-    Some(())
+    head.handles.store(0, Release);
+    arena.write(offset + HEAD, bytes)
 }
 
 /// Takes a message out of its block, which is free afterwards. The caller owns the block.
@@ -297,12 +287,12 @@ fn read(block: Block) -> Result<Message> {
         arena.read(parts.payload, parts.length, &mut message.bytes)?;
         for index in 0..parts.handles {
             let handle = handle_at(arena, parts.handles_at + index * 8)?;
-            message.cargo.push(handle);
+            message.flights.0.push(handle);
         }
         Some(())
     })();
     if whole.is_none() {
-        let _not_ours = message.cargo.0.take();
+        let _not_ours = std::mem::take(&mut message.flights.0);
         return Err(corrupt());
     }
     Ok(message)
