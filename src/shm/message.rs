@@ -220,13 +220,10 @@ pub(crate) fn put_aboard(block: Block, index: usize, handle: &Handle) -> Result<
     let count = u32::try_from(index).map_err(|_| corrupt())?;
     let counter = &parts.head.handles;
     object.take_off(arena)?;
-    // Somebody may have unloaded it already, because its owner is a child that has died.
-    if counter
-        .compare_exchange(count, count + 1, AcqRel, Acquire)
-        .is_err()
-    {
+    let aboard = counter.compare_exchange(count, count + 1, AcqRel, Acquire);
+    if aboard.is_err() {
+        // It was unloaded meanwhile, because its owner is a child that has died: nobody will read it.
         object.land(arena);
-        return Err(ErrorKind::StaleHandle.into());
     }
     Ok(())
 }

@@ -96,8 +96,6 @@ pub(crate) fn announce_dead_holders_of(number: u32) {
         match identity.state {
             State::Living if member::proved_dead(holder, generation) => announce(member),
             State::Reserved if member::child_proved_dead(slot, generation) => announce(member),
-            // Whoever announced it may have been killed before those who wait knew.
-            State::Ended => count_death(arena, member, slot),
             _ => {}
         }
     }
