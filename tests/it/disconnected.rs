@@ -20,6 +20,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("disconnected::killed_receiver", killed_receiver),
         case("disconnected::not_before_the_last", not_before_the_last),
         case("disconnected::many_producers", many_producers),
+        case("disconnected::many_to_many", many_to_many),
         case("disconnected::ends_of_a_pools_tasks", pools_tasks),
         case("disconnected::no_answer_comes", no_answer),
         case("disconnected::a_chain_of_processes", chain),
@@ -222,6 +223,42 @@ fn many_producers() {
     });
 }
 
+/// Producers and consumers in processes and threads: nobody says when it is over, and each message comes to one of them.
+fn many_to_many() {
+    let count = u64::from(scaled(1_000));
+    let sends = |sender: Sender<u64>, who: u64, count: u64| {
+        sender
+            .send_many((0..count).map(|number| number * 4 + who))
+            .unwrap();
+    };
+    let receives = |receiver: Receiver<u64>, sums: Queue<[u64; 2]>| {
+        let add = |[sum, got]: [u64; 2], number: u64| [sum + number, got + 1];
+        let sum = receiver.iter().map(Result::unwrap).fold([0; 2], add);
+        sums.put(sum).unwrap();
+    };
+    let before = arena::usage().unwrap();
+    for size in [0, 7] {
+        let (sender, receiver) = Queue::with_maxsize(size).unwrap().split().unwrap();
+        let sums = Queue::new().unwrap();
+        let consumers = [(); 2].map(|()| start(receives, (receiver.clone(), sums.clone())));
+        let producers = [0, 1].map(|who| start(sends, (sender.clone(), who, count)));
+        std::thread::scope(|scope| {
+            for ends in [(); 2].map(|()| (receiver.clone(), sums.clone())) {
+                scope.spawn(move || receives(ends.0, ends.1));
+            }
+            for (sender, who) in [2, 3].map(|who| (sender.clone(), who)) {
+                scope.spawn(move || sends(sender, who, count));
+            }
+            drop((sender, receiver));
+        });
+        producers.iter().chain(&consumers).for_each(fine);
+        let add = |all: [u64; 2], one: [u64; 2]| [all[0] + one[0], all[1] + one[1]];
+        let all = (0..4).fold([0; 2], |all, _| add(all, sums.get().unwrap()));
+        assert_eq!(all, [(0..count * 4).sum::<u64>(), count * 4]);
+    }
+    assert_eq!(arena::usage().unwrap(), before);
+}
+
 // ---- at work
 
 fn pools_tasks() {
@@ -239,18 +276,18 @@ fn pools_tasks() {
     let receiver = pool.apply(makes, ()).unwrap();
     assert_eq!(receiver.recv().unwrap(), 2);
     senders_are_gone_soon(&receiver);
-    // Also while nobody has asked for the result.
+    // A task keeps its arguments until somebody asks for its result.
     let (sender, receiver) = pair::<u32>();
     let result = pool.apply_async(|_: Sender<u32>| (), (sender,)).unwrap();
-    senders_are_gone_soon(&receiver);
     result.get().unwrap();
+    senders_are_gone_soon(&receiver);
     let ((sender, receiver), here) = (pair(), Gate::new());
     let result = pool.apply_async(holds, (sender, here.remote())).unwrap();
     here.wait();
     let worker = receiver.recv().unwrap().cast_signed();
     kill(nix::unistd::Pid::from_raw(worker), Signal::SIGKILL).unwrap();
-    senders_are_gone_soon(&receiver);
     assert!(result.get().is_err());
+    senders_are_gone_soon(&receiver);
     pool.close();
     pool.join().unwrap();
 }

@@ -1,10 +1,12 @@
 //! Items on lease: whoever drops one, or ends with it, gives it back.
 
-use crate::kit::{kill_and_join, leave, pid_of, start};
+use crate::kit::{leave, pid_of, start};
 use crate::runner::{Case, Gate, RemoteGate, case, scaled};
 use crate::sleepers::sleeper;
 use crate::ways::{each, fine, start_by};
-use multiproc::{GetError, JoinableQueue, Leased, Process, Queue, StartMethod, TryGetError, arena};
+use multiproc::{
+    JoinableQueue, Leased, Process, Queue, StartMethod, TryGetError, TryPutError, arena,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::mem::ManuallyDrop;
@@ -27,11 +29,9 @@ pub(crate) fn tests() -> Vec<Case> {
             failed_by_death,
         ),
         case(
-            "joinable_leases::closed_and_something_may_come_back",
-            closed,
+            "joinable_leases::put_back_into_a_full_queue",
+            back_into_full,
         ),
-        case("joinable_leases::closed_and_all_is_done", closed_and_done),
-        case("joinable_leases::own_ones_keep_nobody_waiting", own_leases),
         case("joinable_leases::outlive_their_handle", outlive),
         case("joinable_leases::done_by_another_thread", other_thread),
         case("joinable_leases::panic_in_a_thread", panic_in_a_thread),
@@ -238,79 +238,28 @@ fn failed_by_death() {
     }
 }
 
-// ---- closed
-
-/// Takes one, says so, and when it may go on finishes it or gives it up.
-fn holds(queue: JoinableQueue<u32>, here: RemoteGate, there: RemoteGate, finishes: bool) {
-    let item = queue.get().unwrap();
-    crate::kit::say_and_wait(here, there);
-    if finishes {
-        item.task_done();
-    }
-}
-
-/// What another has on lease may come back: whoever gets waits for that, also when nothing more is put.
-fn closed() {
-    let (queue, here, there) = (JoinableQueue::new().unwrap(), Gate::new(), Gate::new());
-    for kills in [false, true] {
-        let queue = if kills {
-            queue.clone()
-        } else {
-            JoinableQueue::new().unwrap()
-        };
-        queue.put(7).unwrap();
-        let arguments = (queue.clone(), here.remote(), there.remote(), false);
-        let process = start(holds, arguments);
-        here.wait();
-        queue.close();
-        assert!(matches!(queue.try_get(), Err(TryGetError::Empty)));
-        std::thread::scope(|scope| {
-            let gets = sleeper(scope, || queue.get().unwrap().task_done());
-            if kills {
-                kill_and_join(&process);
-            } else {
-                there.open(1);
-            }
-            assert_eq!(gets.join().unwrap(), 7);
-        });
-        assert!(matches!(queue.get(), Err(GetError::Closed)));
-        process.join().unwrap();
-    }
-}
-
-fn closed_and_done() {
-    let (queue, here, there) = (JoinableQueue::new().unwrap(), Gate::new(), Gate::new());
-    queue.put_many([7, 8]).unwrap();
-    let arguments = || (queue.clone(), here.remote(), there.remote(), true);
-    let processes = [(); 2].map(|()| start(holds, arguments()));
-    (0..2).for_each(|_| here.wait());
-    queue.close();
-    std::thread::scope(|scope| {
-        let gets = sleeper(scope, || matches!(queue.get(), Err(GetError::Closed)));
-        let iterates = sleeper(scope, || queue.iter().next().is_none());
-        there.open(1);
-        there.open(1);
-        assert!(gets.join().unwrap() && iterates.join().unwrap());
-    });
-    queue.join().unwrap();
-    processes.iter().for_each(fine);
-}
-
-/// Or who gets until the end, and finishes all at once, would wait for itself.
-fn own_leases() {
-    let queue = JoinableQueue::new().unwrap();
-    queue.put_many(0..5).unwrap();
-    queue.close();
-    let all: Vec<Leased<u32>> = queue.iter().map(Result::unwrap).collect();
-    assert_eq!(all.len(), 5);
-    assert!(matches!(queue.get(), Err(GetError::Closed)));
-    for item in all {
-        item.task_done();
-    }
-    queue.join().unwrap();
-}
-
 // ---- lives
+
+/// It takes no place there, and nobody waits for one.
+fn back_into_full() {
+    let queue = JoinableQueue::with_maxsize(2).unwrap();
+    queue.put_many([1, 2]).unwrap();
+    let taken = [(); 2].map(|()| queue.get().unwrap());
+    queue.put_many([3, 4]).unwrap();
+    assert!(queue.is_full());
+    drop(taken);
+    assert_eq!((queue.len(), queue.unfinished()), (2, 4));
+    assert!(matches!(queue.try_put(5), Err(TryPutError::Full(5))));
+    let mut first = [(); 2].map(|()| queue.get().unwrap().task_done());
+    first.sort_unstable();
+    assert_eq!(first, [1, 2]);
+    assert!(queue.is_full());
+    assert_eq!(queue.get().unwrap().task_done(), 3);
+    queue.try_put(5).unwrap();
+    assert_eq!(queue.get().unwrap().task_done(), 4);
+    assert_eq!(queue.get().unwrap().task_done(), 5);
+    queue.join().unwrap();
+}
 
 fn outlive() {
     let before = arena::usage().unwrap();

@@ -43,6 +43,7 @@ mod helper;
 mod hostile;
 mod in_flight;
 mod joinable;
+mod joinable_closed;
 mod joinable_death;
 mod joinable_leases;
 mod kit;
@@ -64,16 +65,22 @@ mod pool_ways;
 mod preload;
 mod process;
 mod queue;
+mod queue_bad_bytes;
+mod queue_bad_input;
 mod queue_batch_values;
 mod queue_batches;
 mod queue_bytes;
 mod queue_death;
 mod queue_ends;
+mod queue_gets;
 mod queue_gone;
 mod queue_handles;
 mod queue_loans;
+mod queue_memory;
 mod queue_reentrant;
 mod queue_shutdown;
+mod queue_signals;
+mod queue_stopped;
 mod queue_storm;
 mod queue_storm_ways;
 mod queue_values;
@@ -148,6 +155,13 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     queue_death::tests,
     queue_gone::tests,
     queue_handles::tests,
+    joinable_closed::tests,
+    queue_gets::tests,
+    queue_signals::tests,
+    queue_stopped::tests,
+    queue_bad_bytes::tests,
+    queue_bad_input::tests,
+    queue_memory::tests,
     disconnected::tests,
     in_flight::tests,
     joinable::tests,

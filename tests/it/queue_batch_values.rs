@@ -119,16 +119,19 @@ fn dropped_unread() {
 
 fn outlives_its_queue() {
     let before = arena::usage().unwrap();
-    let queue = Queue::new().unwrap();
-    queue.put_many((0..20).map(nested)).unwrap();
-    let mut batches: Vec<Batch<Nested>> = Vec::new();
-    while !queue.is_empty() {
-        batches.push(queue.get_many(5).unwrap());
-    }
-    drop(queue);
-    let values = batches.into_iter().flatten().map(Result::unwrap);
-    for (next, (number, inner, _)) in values.enumerate() {
-        assert_eq!((number, inner.get().unwrap()), (next, next));
+    let ends: [fn(Queue<Nested>); 2] = [|queue| drop(queue), |queue| queue.shutdown(true)];
+    for end in ends {
+        let queue = Queue::new().unwrap();
+        queue.put_many((0..20).map(nested)).unwrap();
+        let mut batches: Vec<Batch<Nested>> = Vec::new();
+        while !queue.is_empty() {
+            batches.push(queue.get_many(5).unwrap());
+        }
+        end(queue);
+        let values = batches.into_iter().flatten().map(Result::unwrap);
+        for (next, (number, inner, _)) in values.enumerate() {
+            assert_eq!((number, inner.get().unwrap()), (next, next));
+        }
     }
     assert_eq!(arena::usage().unwrap(), before);
 }

@@ -15,6 +15,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("queue_loans::memory_is_given_back", given_back),
         case("queue_loans::small_ones_are_copies", small_ones),
         case("queue_loans::outlive_their_queue", outlive),
+        case("queue_loans::of_a_queue_that_is_shut", of_a_shut_queue),
         case("queue_loans::of_a_process_that_ends", of_an_end),
         case("queue_loans::of_a_full_arena", of_a_full_arena).cold(),
         case("queue_loans::are_shown", are_shown),
@@ -105,6 +106,20 @@ fn outlive() {
     are_whole(&kept, 50_000);
     are_whole(&more, 50_000);
     drop((kept, more, next));
+    assert_eq!(usage().unwrap(), before);
+}
+
+/// What was taken is not inside any more.
+fn of_a_shut_queue() {
+    let before = usage().unwrap();
+    let queue = Queue::new().unwrap();
+    let kept = loans(&queue, 5, 50_000);
+    queue.put_many(vec![vec![1; 50_000]; 10]).unwrap();
+    let mut batch = queue.get_many(5).unwrap();
+    queue.shutdown(true);
+    are_whole(&kept, 50_000);
+    assert_eq!(batch.next().unwrap().unwrap(), [1; 50_000]);
+    drop((kept, batch, queue));
     assert_eq!(usage().unwrap(), before);
 }
 

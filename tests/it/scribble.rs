@@ -126,7 +126,7 @@ const SHORT: Duration = Duration::from_millis(2);
 fn family() {
     let number = |name| std::env::var(name).unwrap().parse::<u64>().unwrap();
     let (madness, seed) = (u8::try_from(number(MADNESS)).unwrap(), number(SEED));
-    set_size(1 << 20).unwrap();
+    set_size(2 << 20).unwrap();
     let (queue, lock) = (Queue::new().unwrap(), Lock::new().unwrap());
     let nested = Queue::new().unwrap();
     for number in 0..50 {

@@ -4,8 +4,9 @@
 use crate::kit::fork_behind_our_back;
 use crate::runner::{Case, Gate, case};
 use multiproc::{
-    Array, Barrier, BoundedSemaphore, Condition, Error, ErrorKind, Event, Lock, RLock, RawArray,
-    RawValue, Result, RwLock, Semaphore, Value, arena,
+    Array, Barrier, BoundedSemaphore, Condition, Error, ErrorKind, Event, JoinableQueue, Lock,
+    Queue, RLock, RawArray, RawValue, Receiver, Result, RwLock, Semaphore, Sender, SimpleQueue,
+    Value, arena,
 };
 use nix::sys::wait::{WaitStatus, waitpid};
 use std::fmt::Debug;
@@ -25,6 +26,11 @@ pub(crate) fn tests() -> Vec<Case> {
         case("stale::array", array),
         case("stale::raw_value", raw_value),
         case("stale::raw_array", raw_array),
+        case("stale::queue", queue),
+        case("stale::queue_of_bytes", queue_of_bytes),
+        case("stale::simple_queue", simple_queue),
+        case("stale::joinable_queue", joinable_queue),
+        case("stale::ends_of_a_queue", ends_of_a_queue),
     ]
 }
 
@@ -285,4 +291,150 @@ fn raw_array() {
             looks,
         );
     }
+}
+
+/// One that is empty, one with something inside, one that is full, one that is closed.
+fn queues() -> [fn() -> Queue<u64>; 4] {
+    [
+        || Queue::new().unwrap(),
+        || {
+            let queue = Queue::new().unwrap();
+            queue.put_many(0..100).unwrap();
+            queue
+        },
+        || {
+            let queue = Queue::with_maxsize(1).unwrap();
+            queue.put(7).unwrap();
+            queue
+        },
+        || {
+            let queue = Queue::new().unwrap();
+            queue.put(7).unwrap();
+            queue.close();
+            queue
+        },
+    ]
+}
+
+fn queue() {
+    let verbs = |queue: &Queue<u64>| {
+        queue.close();
+        queue.shutdown(true);
+        vec![
+            end(queue.put(9)),
+            end(queue.try_put(9)),
+            end(queue.put_timeout(9, TIME)),
+            end(queue.put_many([9, 9])),
+            end(queue.try_put_many([9, 9])),
+            end(queue.put_many_timeout([9, 9], TIME)),
+            end(queue.get()),
+            end(queue.try_get()),
+            end(queue.get_timeout(TIME)),
+            end(queue.get_many(5)),
+            end(queue.try_get_many(5)),
+            end(queue.get_many_timeout(5, TIME)),
+            end(queue.iter().next().unwrap()),
+            end(queue.clone().split()),
+        ]
+    };
+    let looks = |queue: &Queue<u64>| (queue.len(), queue.is_full(), queue.is_closed());
+    for make in queues() {
+        stale(make, verbs, looks);
+    }
+}
+
+fn queue_of_bytes() {
+    let verbs = |queue: &Queue<Vec<u8>>| {
+        let mut buffer = Vec::new();
+        vec![
+            end(queue.put(vec![9; 10_000])),
+            end(queue.put_bytes(b"9")),
+            end(queue.put_bytes(&[9; 10_000])),
+            end(queue.try_put_bytes(b"9")),
+            end(queue.put_bytes_timeout(b"9", TIME)),
+            end(queue.get_into(&mut buffer)),
+            end(queue.try_get_into(&mut buffer)),
+            end(queue.get_into_timeout(&mut buffer, TIME)),
+            end(queue.get_loan()),
+            end(queue.try_get_loan()),
+            end(queue.get_loan_timeout(TIME)),
+        ]
+    };
+    let full = || {
+        let queue = Queue::new().unwrap();
+        queue.put_many([vec![7; 10], vec![7; 10_000]]).unwrap();
+        queue
+    };
+    stale(full, verbs, Queue::len);
+    stale(|| Queue::new().unwrap(), verbs, Queue::len);
+}
+
+fn simple_queue() {
+    let verbs = |queue: &SimpleQueue<u64>| {
+        queue.close();
+        vec![end(queue.put(9)), end(queue.get()), end(queue.is_empty())]
+    };
+    let full = || {
+        let queue = SimpleQueue::new().unwrap();
+        queue.put(7).unwrap();
+        queue
+    };
+    let looks = |queue: &SimpleQueue<u64>| queue.is_empty().ok();
+    stale(full, verbs, looks);
+    stale(|| SimpleQueue::new().unwrap(), verbs, looks);
+}
+
+fn joinable_queue() {
+    let verbs = |queue: &JoinableQueue<u64>| {
+        queue.shutdown(true);
+        vec![
+            end(queue.put(9)),
+            end(queue.try_put(9)),
+            end(queue.put_timeout(9, TIME)),
+            end(queue.put_many([9, 9])),
+            end(queue.try_put_many([9, 9])),
+            end(queue.put_many_timeout([9, 9], TIME)),
+            end(queue.get()),
+            end(queue.try_get()),
+            end(queue.get_timeout(TIME)),
+            end(queue.iter().next().unwrap()),
+            queue.join(),
+            end(queue.join_timeout(TIME)),
+        ]
+    };
+    let full = || {
+        let queue = JoinableQueue::with_maxsize(5).unwrap();
+        queue.put_many([7, 8]).unwrap();
+        queue
+    };
+    let looks = |queue: &JoinableQueue<u64>| (queue.len(), queue.unfinished(), queue.is_closed());
+    stale(full, verbs, looks);
+    stale(|| JoinableQueue::new().unwrap(), verbs, looks);
+}
+
+fn ends_of_a_queue() {
+    type Ends = (Sender<u64>, Receiver<u64>);
+    let verbs = |(sender, receiver): &Ends| {
+        sender.close();
+        receiver.close();
+        vec![
+            end(sender.send(9)),
+            end(sender.try_send(9)),
+            end(sender.send_timeout(9, TIME)),
+            end(sender.send_many([9, 9])),
+            end(receiver.recv()),
+            end(receiver.try_recv()),
+            end(receiver.recv_timeout(TIME)),
+            end(receiver.recv_many(5)),
+            end(receiver.iter().next().unwrap()),
+        ]
+    };
+    let full = || {
+        let (sender, receiver) = Queue::with_maxsize(5).unwrap().split().unwrap();
+        sender.send_many([7, 8]).unwrap();
+        (sender, receiver)
+    };
+    let looks = |(sender, receiver): &Ends| (sender.len(), receiver.is_closed());
+    stale(full, verbs, looks);
+    stale(|| Queue::new().unwrap().split().unwrap(), verbs, looks);
 }

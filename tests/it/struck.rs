@@ -18,7 +18,7 @@ pub(crate) fn tests() -> Vec<Case> {
 }
 
 /// How often the handler has run.
-static STRUCK: AtomicUsize = AtomicUsize::new(0);
+pub(crate) static STRUCK: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn counts(_signal: i32) {
     STRUCK.fetch_add(1, SeqCst);
@@ -91,7 +91,7 @@ fn timed_waits<H: Home>() {
 }
 
 /// Calls `body` while another thread strikes this one.
-fn while_struck(body: impl FnOnce()) {
+pub(crate) fn while_struck(body: impl FnOnce()) {
     let (me, stop) = (target(), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -110,7 +110,7 @@ fn while_struck(body: impl FnOnce()) {
 
 /// It was as expected, and not too early.
 #[track_caller]
-fn lasts(as_expected: impl FnOnce() -> bool) {
+pub(crate) fn lasts(as_expected: impl FnOnce() -> bool) {
     let before = Instant::now();
     assert!(as_expected());
     assert!(before.elapsed() >= Duration::from_millis(70), "too early");
@@ -146,7 +146,7 @@ fn patient_waits<H: Home>() {
 }
 
 /// This thread waits, is struck many times and still waits, and goes on after `gives`.
-fn ends_by(waits: impl FnOnce(), gives: impl FnOnce() + Send) {
+pub(crate) fn ends_by(waits: impl FnOnce(), gives: impl FnOnce() + Send) {
     let (me, thread, given) = (target(), gettid(), AtomicBool::new(false));
     std::thread::scope(|scope| {
         scope.spawn(|| {

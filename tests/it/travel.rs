@@ -4,11 +4,12 @@ use crate::kit::elsewhere;
 use crate::runner::{Case, case};
 use crate::ways::{WAYS, fine, run_by, start_by};
 use multiproc::{
-    Array, Barrier, BoundedSemaphore, Condition, Event, Lock, Pool, Process, Queue, RLock,
-    RawArray, RawValue, RwLock, Semaphore, StartMethod, TryAcquireError, Value, arena,
+    Array, Barrier, BoundedSemaphore, Condition, Event, JoinableQueue, Lock, Pool, Process, Queue,
+    RLock, RawArray, RawValue, Receiver, RwLock, Semaphore, Sender, SimpleQueue, StartMethod,
+    TryAcquireError, Value, arena,
 };
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -45,6 +46,9 @@ fn every_type_by_every_way() {
     by_every_way::<RawValue<u64>>();
     by_every_way::<RawArray<u64>>();
     by_every_way::<Queue<u64>>();
+    by_every_way::<SimpleQueue<u64>>();
+    by_every_way::<JoinableQueue<u64>>();
+    by_every_way::<Ends>();
     assert_eq!(arena::usage().unwrap(), before);
 }
 
@@ -423,5 +427,68 @@ impl Thing for Queue<u64> {
     fn there(&self) {
         assert_eq!(self.try_get().unwrap(), 7);
         self.put(8).unwrap();
+    }
+}
+
+impl Thing for SimpleQueue<u64> {
+    fn make() -> Self {
+        Self::new().unwrap()
+    }
+
+    fn here(&self, meanwhile: impl FnOnce()) {
+        self.put(7).unwrap();
+        meanwhile();
+        assert_eq!(self.get().unwrap(), 8);
+        assert!(self.is_empty().unwrap());
+    }
+
+    fn there(&self) {
+        assert_eq!(self.get().unwrap(), 7);
+        self.put(8).unwrap();
+    }
+}
+
+impl Thing for JoinableQueue<u64> {
+    fn make() -> Self {
+        Self::builder().maxsize(2).retries(5).build().unwrap()
+    }
+
+    fn here(&self, meanwhile: impl FnOnce()) {
+        self.put(7).unwrap();
+        meanwhile();
+        assert_eq!(self.unfinished(), 1);
+        let item = self.try_get().unwrap();
+        assert_eq!(item.task_done(), 8);
+        self.join().unwrap();
+    }
+
+    fn there(&self) {
+        let item = self.try_get().unwrap();
+        self.put(8).unwrap();
+        assert_eq!((item.task_done(), self.maxsize()), (7, 2));
+    }
+}
+
+/// Both ends of a queue: one alone would have nobody at the other.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Ends(Sender<u64>, Receiver<u64>);
+
+impl Thing for Ends {
+    fn make() -> Self {
+        let (sender, receiver) = Queue::with_maxsize(1).unwrap().split().unwrap();
+        Ends(sender, receiver)
+    }
+
+    fn here(&self, meanwhile: impl FnOnce()) {
+        self.0.send(7).unwrap();
+        meanwhile();
+        assert_eq!(self.1.try_recv().unwrap(), 8);
+        assert!(!self.0.is_closed() && !self.1.is_closed());
+    }
+
+    fn there(&self) {
+        assert!(self.0.is_full());
+        assert_eq!(self.1.try_recv().unwrap(), 7);
+        self.0.send(8).unwrap();
     }
 }

@@ -7,7 +7,7 @@ use crate::source::{File, cases};
 use std::collections::BTreeSet;
 
 /// What must have a line: the section, by CPython's classes or by the kind of pain, and its cases.
-pub(crate) const EXPECTED: [(&str, &[&str]); 13] = [
+pub(crate) const EXPECTED: [(&str, &[&str]); 15] = [
     (
         "process",
         &[
@@ -74,6 +74,30 @@ pub(crate) const EXPECTED: [(&str, &[&str]); 13] = [
         &["R1", "R2", "R3", "R4", "R5", "R6", "R7"],
     ),
     ("pains of signals", &["I1", "I2", "I3"]),
+    (
+        "queues",
+        &[
+            "test_put",
+            "test_get",
+            "test_fork",
+            "test_qsize",
+            "test_task_done",
+            "test_no_import_lock_contention",
+            "test_timeout",
+            "test_queue_feeder_donot_stop_onexc",
+            "test_queue_feeder_on_queue_feeder_error",
+            "test_closed_queue_empty_exceptions",
+            "test_closed_queue_put_get_exceptions",
+            "SimpleQueue.test_empty_exceptions",
+            "SimpleQueue.test_empty",
+            "SimpleQueue.test_close",
+            "SimpleQueue.test_closed",
+        ],
+    ),
+    (
+        "pains of queues",
+        &["Q1", "Q2", "Q3", "Q4", "Q5", "Q6", "Q7", "Q8"],
+    ),
     (
         "locks and semaphores",
         &[
