@@ -29,7 +29,9 @@ impl<T> Queue<T> {
     /// last [`Receiver`] is gone, [`send`](Sender::send) says so. An end under way in a message counts. Clones of the `Queue` itself do
     /// not: they are told the same as the ends.
     ///
-    /// A child started by `fork` has copies of all handles of its parent, as with pipes: they count until it ends.
+    /// A child started by `fork` has copies of all handles of its parent, as with pipes: they count until it ends. The arguments of a
+    /// pool's task count until its result is asked for or dropped. An end that a process was about to put into a message, or to take out
+    /// of one, when it was killed, within some ten instructions, counts for ever: who must not wait for ever for that sets a timeout.
     ///
     /// # Errors
     /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) when the queue was split before; [`ErrorKind::NoSpace`](crate::ErrorKind::NoSpace)
