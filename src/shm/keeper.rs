@@ -50,8 +50,6 @@ impl Keeper for AcrossProcesses {
 
     fn look_for_the_dead(word: &AtomicU64) {
         super::settle::announce_dead_holders(low_half(word));
-        // Whoever announced a death may have been killed before those who wait knew of it.
-        super::settle::clean_ended();
     }
 }
 

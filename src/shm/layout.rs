@@ -117,6 +117,9 @@ pub(crate) struct Slot {
     pub(crate) in_barriers: AtomicU32,
     /// Its generation + 1, once what it held knows of its death.
     pub(crate) counted: AtomicU32,
+    /// When one who wanted to clean up behind it found that its death was not counted yet, in hundredths of a second; 0 for never.
+    pub(crate) uncounted: AtomicU32,
+    _reserved: AtomicU32,
     /// Its name, for those who ask who holds a lock. Written by itself.
     pub(crate) name: [AtomicU64; 8],
 }

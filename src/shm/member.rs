@@ -249,6 +249,7 @@ fn try_reserve(arena: &Arena, number: u32) -> Option<Member> {
     slot.order.store(0, Relaxed);
     slot.flags.store(0, Relaxed);
     slot.in_barriers.store(0, Relaxed);
+    slot.uncounted.store(0, Relaxed);
     super::name::write(slot, "");
     // A stranger has none, and must not be left to the parent of whoever was here before.
     slot.parent.store(0, Release);

@@ -110,6 +110,16 @@ fn is_known_dead(arena: &Arena, slot: u32) -> bool {
     })
 }
 
+/// Has whoever announced a death told everybody? One who has not in a fifth of a second was killed at it.
+fn is_counted(slot: &Slot, generation: u32) -> bool {
+    if slot.counted.load(Acquire) == generation.wrapping_add(1) {
+        return true;
+    }
+    let now = clock::hundredths() | 1;
+    let noted = slot.uncounted.compare_exchange(0, now, AcqRel, Acquire);
+    noted.is_err_and(|since| now.wrapping_sub(since) >= 20)
+}
+
 /// Is it time to look after the holders of an object again? One of many who ask does it.
 fn is_due(arena: &Arena, number: u32) -> bool {
     let now = clock::hundredths();
@@ -281,7 +291,8 @@ pub(crate) fn clean_ended() {
             continue;
         };
         let identity = Identity::read(slot.identity.load(Acquire));
-        if identity.state == State::Ended && slot.flags.load(Acquire) & CLEANED == 0 {
+        let due = identity.state == State::Ended && slot.flags.load(Acquire) & CLEANED == 0;
+        if due && is_counted(slot, identity.generation) {
             let member = Member {
                 slot: number,
                 generation: identity.generation,
