@@ -60,6 +60,10 @@ pub(crate) fn announce(member: Member) {
     {
         count_death(arena, member, slot);
         wait::pass_on(arena, slot);
+        // Now that it is counted, those who wait for an end clean up behind it.
+        for number in (0..objects(arena)).filter(|&number| held(arena, member.slot, number)) {
+            epitaph::rouse(arena, number);
+        }
         wait::look_again(arena, |number| held(arena, member.slot, number));
     }
 }
@@ -157,7 +161,6 @@ fn count_death(arena: &Arena, member: Member, slot: &Slot) {
             return;
         }
         let in_barrier = !ended_well || slot.in_barriers.load(Acquire) != 0;
-        epitaph::rouse(arena, number);
         if kind == Kind::RwLock as u32 || kind == Kind::Barrier as u32 && in_barrier {
             cell.deaths.fetch_add(1, AcqRel);
         }
