@@ -3,4 +3,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-CARGO_TARGET_DIR=target/loom RUSTFLAGS="--cfg loom" timeout 600 cargo test --release --test loom
+CARGO_TARGET_DIR=target/loom RUSTFLAGS="--cfg loom" timeout 1200 cargo test --release --test loom
