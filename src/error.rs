@@ -52,6 +52,12 @@ pub enum ErrorKind {
     Busy,
     /// The barrier is broken: a party timed out, died, or gave up.
     BrokenBarrier,
+    /// A message is longer than what was agreed to.
+    TooLong,
+    /// The buffer is smaller than the message.
+    BufferTooShort,
+    /// The other side does not know the key, or this side does not know its.
+    AuthenticationFailed,
 }
 
 impl ErrorKind {
@@ -78,6 +84,9 @@ impl ErrorKind {
             Self::OwnerDied => "the owner of the lock died",
             Self::Busy => "busy",
             Self::BrokenBarrier => "the barrier is broken",
+            Self::TooLong => "message too long",
+            Self::BufferTooShort => "buffer too short",
+            Self::AuthenticationFailed => "authentication failed",
         }
     }
 }

@@ -56,16 +56,16 @@ pub use bytemuck;
 pub use call::{Arguments, Callable};
 pub use error::{Error, ErrorKind, RemoteError, Result};
 pub use ipc::{
-    Batch, GetError, Iter, JoinableIter, JoinableQueue, JoinableQueueBuilder, Leased, Loan,
-    PutError, Queue, Receiver, Sender, SimpleQueue, TryGetError, TryPutError,
+    AuthKey, Batch, GetError, Iter, JoinableIter, JoinableQueue, JoinableQueueBuilder, Leased,
+    Loan, PutError, Queue, Receiver, Sender, SimpleQueue, TryGetError, TryPutError,
 };
 pub use pool::{AsyncResult, Pool, PoolBuilder, PoolStats};
 pub use process::{
-    AuthKey, Context, CurrentProcess, JoinHandle, ParentProcess, Process, ProcessBuilder,
-    ProcessState, Run, StartMethod, active_children, all_start_methods, at_exit, at_fork,
-    available_cpus, cpu_count, current_process, force_start_method, fork, init, log_to_stderr, os,
-    parent_process, set_executable, set_forkserver_preload, set_spare_children, set_start_method,
-    spawn, start_method,
+    Context, CurrentProcess, JoinHandle, ParentProcess, Process, ProcessBuilder, ProcessState, Run,
+    StartMethod, active_children, all_start_methods, at_exit, at_fork, available_cpus, cpu_count,
+    current_process, force_start_method, fork, init, log_to_stderr, os, parent_process,
+    set_executable, set_forkserver_preload, set_spare_children, set_start_method, spawn,
+    start_method,
 };
 pub use sync::{AcquireError, Holder, OwnerDied, TryAcquireError};
 pub use value::{Array, ArrayGuard, Integer, Plain, RawArray, RawValue, Value, ValueGuard};

@@ -18,7 +18,7 @@ const FLOORS: [&[&str]; 7] = [
     &["shm"],
     &["sync"],
     &["value"],
-    &["ipc"],
+    &["ipc", "named"],
     &["process", "thread"],
     &["manager", "pool", "futures"],
 ];

@@ -4,10 +4,13 @@
 //! [`values`] puts types on it, and the rest are its faces: [`queue`], [`simple_queue`], [`joinable_queue`], and the [`ends`] of a queue
 //! that was split. `docs/design/queue.md` tells the protocol.
 
+pub(crate) mod authkey;
 mod batch;
 mod bytes;
 mod ends;
 mod error;
+#[expect(dead_code, reason = "connections come next")]
+mod frame;
 mod joinable_queue;
 mod leased;
 mod loan;
@@ -16,6 +19,7 @@ mod ring;
 mod simple_queue;
 mod values;
 
+pub use authkey::AuthKey;
 pub use batch::{Batch, Iter};
 pub use ends::{Receiver, Sender};
 pub use error::{GetError, PutError, TryGetError, TryPutError};

@@ -1,8 +1,8 @@
 //! Who this process is, in Python's words.
 
-use super::authkey::AuthKey;
 use super::logging;
 use super::method::{self, StartMethod};
+use crate::ipc::AuthKey;
 use crate::shm::{Member, member, name};
 use crate::sys::private::Private;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ pub(super) struct Identity {
     pub(super) daemon: bool,
     /// The numbers of its forebears among their siblings, and its own: empty in the first process.
     pub(super) path: Vec<u32>,
-    #[serde(with = "super::authkey")]
+    #[serde(with = "crate::ipc::authkey")]
     pub(super) authkey: AuthKey,
     /// The start method that its parent had chosen.
     pub(super) method: Option<StartMethod>,

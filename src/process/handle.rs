@@ -1,6 +1,5 @@
 //! `Process`: something that runs in a process of its own.
 
-use super::authkey::AuthKey;
 use super::builder::ProcessBuilder;
 use super::current::Identity;
 use super::method::StartMethod;
@@ -10,6 +9,7 @@ use super::start::{self, Plan};
 use super::state::{ProcessState, code_name};
 use crate::call::{Arguments, Callable};
 use crate::error::{Error, ErrorKind, RemoteError, Result};
+use crate::ipc::AuthKey;
 use crate::sys::clock::Deadline;
 use crate::sys::private::Private;
 use crate::sys::{atfork, process};

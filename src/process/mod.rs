@@ -12,7 +12,6 @@
 //!
 //! `docs/design/processes.md` tells why.
 
-mod authkey;
 mod builder;
 mod child;
 mod client;
@@ -41,7 +40,6 @@ mod start;
 mod state;
 mod surroundings;
 
-pub use authkey::AuthKey;
 pub use builder::ProcessBuilder;
 pub use context::Context;
 pub use current::{CurrentProcess, current_process};

@@ -23,7 +23,7 @@ pub struct AuthKey(Arc<[u8]>);
 
 impl AuthKey {
     /// 32 random bytes; all zeros where the kernel has none to give, which it has.
-    pub(super) fn random() -> Self {
+    pub(crate) fn random() -> Self {
         let mut bytes = [0; 32];
         if let Err(error) = random::fill(&mut bytes) {
             log::error!("no random bytes for an authentication key: {error}");
@@ -68,12 +68,12 @@ impl fmt::Debug for AuthKey {
 }
 
 /// For the one message that may carry it: the start of a child.
-pub(super) fn serialize<S: Serializer>(key: &AuthKey, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(key: &AuthKey, serializer: S) -> Result<S::Ok, S::Error> {
     key.0.serialize(serializer)
 }
 
 /// See [`serialize`].
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AuthKey, D::Error> {
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<AuthKey, D::Error> {
     Ok(AuthKey(Vec::deserialize(deserializer)?.into()))
 }
 
