@@ -1,11 +1,15 @@
 //! Values as bytes. The codec (postcard) is named here and nowhere else.
 
+pub(crate) mod descriptors;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::message::{self, Cargo};
+use descriptors::Luggage;
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::any::{Any, TypeId};
+use std::os::fd::OwnedFd;
 
 /// Room for small values without the heap.
 const INLINE: usize = 120;
@@ -160,10 +164,41 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<(Bytes, Cargo)>
     Ok((bytes, cargo))
 }
 
+/// Encodes a value that may have descriptors in it.
+pub(crate) fn encode_laden<T: Serialize>(value: &T) -> Result<(Bytes, Cargo, Luggage)> {
+    let (encoded, luggage) = descriptors::packing(|| encode(value));
+    let (bytes, cargo) = encoded?;
+    Ok((bytes, cargo, luggage))
+}
+
+/// Encodes a value to `bytes`, which are empty, for one who may be of another family: it has descriptors in it, but no handles.
+#[inline]
+pub(crate) fn encode_abroad<T: Serialize>(value: &T, bytes: &mut Bytes) -> Result<Luggage> {
+    let (encoded, luggage) = descriptors::packing(|| encode_to(value, bytes));
+    if encoded?.is_empty() {
+        Ok(luggage)
+    } else {
+        Err(descriptors::no_handles::<T>())
+    }
+}
+
+/// Decodes a value that came from one who may be of another family, with these descriptors.
+#[inline]
+pub(crate) fn decode_abroad<T: DeserializeOwned>(bytes: &[u8], fds: Vec<OwnedFd>) -> Result<T> {
+    let decoded = descriptors::unpacking(fds, || postcard::take_from_bytes(bytes));
+    whole(decoded)
+}
+
 /// Decodes a value from all of `bytes`. The message that brought them must be kept until this is done.
 #[inline]
 pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    match message::reading(|| postcard::take_from_bytes(bytes)) {
+    whole(message::reading(|| postcard::take_from_bytes(bytes)))
+}
+
+/// The value, if no bytes are left.
+#[inline]
+fn whole<T>(decoded: postcard::Result<(T, &[u8])>) -> Result<T> {
+    match decoded {
         Ok((value, [])) => Ok(value),
         Ok((_, rest)) => {
             let text = format!(
@@ -185,7 +220,11 @@ pub(crate) fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8
 
 #[cold]
 fn failed<T: ?Sized>(kind: ErrorKind, error: postcard::Error) -> Error {
-    Error::new(kind, format!("{}: {error}", std::any::type_name::<T>()))
+    let name = std::any::type_name::<T>();
+    match descriptors::reason() {
+        Some(reason) => Error::new(kind, format!("{name}: {reason}")),
+        None => Error::new(kind, format!("{name}: {error}")),
+    }
 }
 
 #[cfg(test)]

@@ -115,11 +115,6 @@ impl Incoming {
         Ok(long.map(|&long| u64::from_be_bytes(long)))
     }
 
-    /// Is it all there?
-    pub(crate) fn is_complete(&self) -> bool {
-        self.length == Some(self.filled as u64)
-    }
-
     /// Has nothing of it come?
     pub(crate) fn is_empty(&self) -> bool {
         self.headed == 0

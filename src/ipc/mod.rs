@@ -7,24 +7,34 @@
 pub(crate) mod authkey;
 mod batch;
 mod bytes;
+mod connection;
+mod connection_error;
 mod ends;
 mod error;
-#[expect(dead_code, reason = "connections come next")]
+mod fd;
 mod frame;
 mod joinable_queue;
 mod leased;
 mod loan;
+mod pipe;
 mod queue;
 mod ring;
 mod simple_queue;
+mod stream;
 mod values;
+mod wait;
 
 pub use authkey::AuthKey;
 pub use batch::{Batch, Iter};
+pub use connection::Connection;
+pub use connection_error::RecvIntoError;
 pub use ends::{Receiver, Sender};
 pub use error::{GetError, PutError, TryGetError, TryPutError};
+pub use fd::Fd;
 pub use joinable_queue::{JoinableIter, JoinableQueue, JoinableQueueBuilder};
 pub use leased::Leased;
 pub use loan::Loan;
+pub use pipe::Pipe;
 pub use queue::Queue;
 pub use simple_queue::SimpleQueue;
+pub use wait::wait;

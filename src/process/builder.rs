@@ -29,7 +29,7 @@ impl ProcessBuilder {
         Self::of(Target::Sent {
             call: call::target::<F, A>(function),
             answers: false,
-            encode: Box::new(move || wire::encode(&arguments)),
+            encode: Box::new(move || wire::encode_laden(&arguments)),
         })
     }
 

@@ -7,7 +7,7 @@ use super::exit;
 use super::hooks::Around;
 use super::panics::{self, Panic};
 use super::report;
-use super::server::Request;
+use super::server::{Belongings, Request};
 use super::start::{self, Closure};
 use super::surroundings::Surroundings;
 use crate::call::{self, Call};
@@ -16,9 +16,10 @@ use crate::shm::arena::Arena;
 use crate::shm::blocks::Block;
 use crate::shm::message::Cargo;
 use crate::shm::{Member, member, message};
+use crate::sys::descriptor::Shared;
 use crate::sys::signal::AllBlocked;
 use crate::sys::{lifeline, process, signal, spawn, thread};
-use crate::wire::{self, Bytes};
+use crate::wire::{self, Bytes, descriptors};
 use nix::unistd::{Pid, setpgid};
 use serde::{Deserialize, Serialize};
 use std::io;
@@ -45,14 +46,14 @@ pub(super) struct Task {
 }
 
 /// Lives the life of a child of the fork server. A detached one is tied to nobody.
-pub(super) fn live(control: OwnedFd, tie: Option<OwnedFd>, request: Request) -> ! {
-    let guard = signal::reset_as_child().and_then(|()| settle_in(tie, request.member));
+pub(super) fn live(fds: Belongings, request: Request) -> ! {
+    let guard = signal::reset_as_child().and_then(|()| settle_in(fds.tie, request.member));
     let guard = or_leave(guard);
-    client::adopt(control);
+    client::adopt(fds.control);
     if !request.member.has_order() {
         rehearse(request.member);
     }
-    carry_out(request.member, guard)
+    carry_out(request.member, guard, fds.parcel)
 }
 
 /// Lives the life of a child that was forked from a process which may have threads.
@@ -73,7 +74,10 @@ pub(super) fn live_forked(
     let hooked = panics::catch(false, || around.in_child());
     let code = match body {
         _ if hooked.is_err() => fail("a function registered by at_fork panicked"),
-        Body::Message(block) => obey(block, guard, Where::FreshThread),
+        Body::Message(block, parcel) => {
+            let parcel = parcel.and_then(Shared::take);
+            obey(block, guard, parcel, Where::FreshThread)
+        }
         Body::Copied(order, closure) => match become_ordered(order, guard) {
             Ok(()) => Where::FreshThread.run(|| run_copied(closure)),
             Err(text) => fail(&text),
@@ -140,18 +144,18 @@ impl Where {
 }
 
 /// Lives the life of a child that is this program started anew.
-pub(super) fn live_spawned(lifeline_end: &OwnedFd, request: Request) -> ! {
+pub(super) fn live_spawned(lifeline_end: &OwnedFd, parcel: Option<OwnedFd>, request: Request) -> ! {
     let tie = own_end((!request.detached).then_some(lifeline_end));
     let guard = or_leave(tie.and_then(|tie| settle_in(tie, request.member)));
     request.member.note_start_time(process::getpid());
     start::register_tables();
-    carry_out(request.member, guard)
+    carry_out(request.member, guard, parcel)
 }
 
 /// Waits for the order and carries it out.
-fn carry_out(member: Member, guard: Option<OwnedFd>) -> ! {
+fn carry_out(member: Member, guard: Option<OwnedFd>, parcel: Option<OwnedFd>) -> ! {
     match member.await_order(guard.is_some()) {
-        Some(block) => exit::leave(obey(block, guard, Where::Here)),
+        Some(block) => exit::leave(obey(block, guard, parcel, Where::Here)),
         // Nothing has begun, so there is nothing to end. Nobody asks for the code, but it must not say that all is well.
         None => process::exit_now(1),
     }
@@ -186,7 +190,7 @@ fn own_end(lifeline_end: Option<&OwnedFd>) -> io::Result<Option<OwnedFd>> {
 }
 
 /// Reads the order in `block` and carries it out; the answer is the exit code.
-fn obey(block: Block, guard: Option<OwnedFd>, place: Where) -> i32 {
+fn obey(block: Block, guard: Option<OwnedFd>, parcel: Option<OwnedFd>, place: Where) -> i32 {
     let (order, arguments) = match read_order(block) {
         Ok(read) => read,
         Err(error) => return fail(&error.to_string()),
@@ -194,8 +198,13 @@ fn obey(block: Block, guard: Option<OwnedFd>, place: Where) -> i32 {
     if let Err(text) = become_ordered(&order, guard) {
         return fail(&text);
     }
+    let fds = parcel.map(|parcel| descriptors::unpack(parcel.as_fd()));
+    let fds = match fds.transpose() {
+        Ok(fds) => fds.unwrap_or_default(),
+        Err(error) => return fail(&format!("the descriptors of the arguments: {error}")),
+    };
     match order.task {
-        Some(task) => place.run(|| run(task, &arguments, block)),
+        Some(task) => place.run(|| run(task, &arguments, fds, block)),
         None => fail("an order without a function"),
     }
 }
@@ -229,9 +238,13 @@ fn become_ordered(order: &Order, guard: Option<OwnedFd>) -> Result<(), String> {
 }
 
 /// Runs the function; the answer is the exit code.
-fn run(task: Task, arguments: &[u8], message: Block) -> i32 {
-    let mut decoded = || discard(message);
-    match panics::catch(false, || task.call.invoke(arguments, &mut decoded)) {
+fn run(task: Task, arguments: &[u8], fds: Vec<OwnedFd>, message: Block) -> i32 {
+    let mut decoded = || {
+        descriptors::close_rest();
+        discard(message);
+    };
+    let call = || task.call.invoke(arguments, &mut decoded);
+    match panics::catch(false, || descriptors::unpacking(fds, call)) {
         Ok(Ok(reply)) if task.answers => leave(|| report::leave_value(reply)),
         Ok(Ok(_nothing)) => 0,
         Ok(Err(error)) => fail_with(error.kind(), &format!("{}: {error}", task.call.name())),

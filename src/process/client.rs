@@ -13,7 +13,7 @@ use crate::sys::atfork::Forkable;
 use crate::sys::private::{Private, PrivateGuard};
 use crate::sys::{lifeline, limits, process};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,11 +50,11 @@ impl Link {
     }
 
     /// A connection on which the request was sent.
-    fn ask(&mut self, request: Request) -> Result<Arc<Connection>> {
+    fn ask(&mut self, request: Request, parcel: Option<BorrowedFd<'_>>) -> Result<Arc<Connection>> {
         let lifeline = self.watched();
         if let Some(connection) = &self.connection {
             // What could not be sent has changed nothing: the connection stays.
-            let asked = connection.ask(request, &*lifeline?)?;
+            let asked = connection.ask(request, &*lifeline?, parcel)?;
             let connection = self.connection.take();
             if let Some(connection) = connection.filter(|_| asked) {
                 return Ok(connection);
@@ -63,7 +63,7 @@ impl Link {
         // With the server, its answers have gone.
         self.spares.lose();
         let connection = Arc::new(Connection::to_new_server(limits::rights())?);
-        if connection.ask(request, &*self.watched()?)? {
+        if connection.ask(request, &*self.watched()?, parcel)? {
             return Ok(connection);
         }
         super::exec::unavailable("the fork server died as soon as it was started")
@@ -139,15 +139,25 @@ pub(super) struct Coming {
 }
 
 /// Begins a start: what the child has to do is prepared while it comes.
-pub(super) fn begin(parent: Member, detached: bool) -> Result<Begun> {
+pub(super) fn begin(
+    parent: Member,
+    detached: bool,
+    parcel: Option<BorrowedFd<'_>>,
+) -> Result<Begun> {
     let mut link = LINK.lock();
     connection::reap_retired();
-    // A spare is tied to this process.
-    if !detached && let Some(spare) = spares::take(&mut link) {
+    // A spare is tied to this process, and was forked without a parcel.
+    let plain = !detached && parcel.is_none();
+    if plain && let Some(spare) = spares::take(&mut link) {
         return Ok(Begun::Spare(spare));
     }
     let member = start::reserve_child(parent)?;
-    let asked = link.ask(Request { member, detached });
+    let request = Request {
+        member,
+        detached,
+        laden: parcel.is_some(),
+    };
+    let asked = link.ask(request, parcel);
     let connection = asked.inspect_err(|_| settle::abandon(member))?;
     Ok(Begun::Coming(Coming {
         member,

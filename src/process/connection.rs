@@ -67,16 +67,22 @@ impl Connection {
         self.socket.as_fd().ok_or_else(|| closed.into())
     }
 
-    /// Sends a request, the first time with our lifeline; `false` when the server has gone.
-    pub(super) fn ask(&self, request: Request, lifeline: &OwnedFd) -> Result<bool> {
+    /// Sends a request, the first time with our lifeline, and with a parcel for the child; `false` when the server has gone.
+    pub(super) fn ask(
+        &self,
+        request: Request,
+        lifeline: &OwnedFd,
+        parcel: Option<BorrowedFd<'_>>,
+    ) -> Result<bool> {
         let introduced = self.introduced.swap(true, Relaxed);
         let lifeline = (!introduced).then(|| lifeline.as_fd());
+        let fds = Vec::from_iter(lifeline.into_iter().chain(parcel));
         let sent = self.socket().and_then(|socket| {
             if !introduced {
                 // Most children never ask for anything: not before.
                 socket::give_up_after(socket, PATIENCE)?;
             }
-            socket::send(socket, &request.to_bytes(), lifeline)
+            socket::send(socket, &request.to_bytes(), &fds)
         });
         if sent.is_err() {
             self.introduced.store(introduced, Relaxed);
@@ -97,11 +103,11 @@ impl Connection {
         };
         let mut answer = [0; size_of::<Answer>()];
         let socket = self.socket().map_err(failed)?;
-        let packet = socket::recv_waiting(socket, &mut answer).map_err(failed)?;
+        let mut packet = socket::recv_waiting(socket, &mut answer).map_err(failed)?;
         if packet.length != answer.len() {
             return exec::unavailable("the fork server died while it started a process");
         }
-        Ok(match (Answer::from_ne_bytes(answer), packet.fd) {
+        Ok(match (Answer::from_ne_bytes(answer), packet.fds.pop()) {
             (pid, Some(pidfd)) if pid > 0 => Answered::Started(pid, pidfd),
             (pid, None) if pid > 0 => Answered::Unheld(pid),
             (errno, _) => {

@@ -24,7 +24,7 @@ use crate::shm::blocks::Block;
 use crate::shm::{Member, handle};
 use crate::sys::process::{self, Fork};
 use crate::sys::signal::AllBlocked;
-use crate::sys::{image, pidfd};
+use crate::sys::{atfork, descriptor, image, pidfd};
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
@@ -32,7 +32,7 @@ use std::os::fd::OwnedFd;
 /// What a forked child runs.
 pub(super) enum Body<'a> {
     /// An order and arguments in a block, as for every other start method.
-    Message(Block),
+    Message(Block, Option<&'a descriptor::Shared>),
     Copied(&'a Order, Closure),
 }
 
@@ -71,7 +71,7 @@ pub(super) fn start(
     };
     let kept = match body {
         Body::Copied(_, closure) => Some(closure),
-        Body::Message(_) => None,
+        Body::Message(..) => None,
     };
     Ok((started, kept))
 }
@@ -108,7 +108,14 @@ fn guarded_fork(heir: Option<Member>) -> io::Result<Side> {
     let signals = AllBlocked::now()?;
     let _heir = handle::bequeath(heir);
     // SAFETY: see the head of this file.
-    match unsafe { process::fork() }? {
+    let fork = || unsafe { process::fork() };
+    // The child of `os::fork` returns where its parent does.
+    let side = if heir.is_some() {
+        atfork::ours(fork)
+    } else {
+        fork()
+    };
+    match side? {
         Fork::Child => Ok(Side::Child(signals)),
         Fork::Parent { child } => Ok(Side::Parent(child)),
     }

@@ -16,7 +16,8 @@ use crate::shm::arena::Arena;
 use crate::sys::clock::Deadline;
 use crate::sys::{image, pidfd, socket, spawn};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::iter;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// An answer that takes longer will not come. Nothing is lost by waiting: a process that died is noticed at once.
@@ -48,7 +49,7 @@ impl Hello<'_> {
         bytes.extend(known.variables.to_ne_bytes());
         bytes.extend(known.limits.to_ne_bytes());
         bytes.extend(self.trouble.bytes().take(TROUBLE));
-        socket::send(socket.as_fd(), &bytes, None)
+        socket::send(socket.as_fd(), &bytes, &[])
     }
 }
 
@@ -139,11 +140,12 @@ pub(super) fn discard(pid: i32) {
 }
 
 /// Starts a child of this process that is this program anew.
-pub(super) fn start(request: Request) -> Result<Started> {
+pub(super) fn start(request: Request, parcel: Option<BorrowedFd<'_>>) -> Result<Started> {
     let lifeline = client::lifeline()?;
     let Newborn { pid, socket, .. } = start_anew(|hello, _preload| Errand::Child { hello })?;
     request.member.note_child(pid);
-    let asked = socket::send(socket.as_fd(), &request.to_bytes(), Some(lifeline.as_fd()));
+    let fds = Vec::from_iter(iter::once(lifeline.as_fd()).chain(parcel));
+    let asked = socket::send(socket.as_fd(), &request.to_bytes(), &fds);
     // One that is dead already could not be asked: that is its story, not an error of the start.
     let asked = asked.or_else(|error| match error.kind() {
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Ok(()),

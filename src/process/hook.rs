@@ -169,12 +169,13 @@ fn be_child(control: OwnedFd, number: u64) -> io::Result<()> {
     let mut bytes = [0; Request::SIZE];
     let patience = Deadline::after(PATIENCE);
     let packet = socket::recv_until(control.as_fd(), &mut bytes, patience)?;
-    match packet.fd {
+    let mut fds = packet.fds.into_iter();
+    match fds.next() {
         Some(lifeline) if packet.length == Request::SIZE => {
             drop(control);
             // It is called "exe" so far, after the link that was started.
             let _no_harm = nix::sys::prctl::set_name(&current::program_name());
-            child::live_spawned(&lifeline, Request::from_bytes(bytes))
+            child::live_spawned(&lifeline, fds.next(), Request::from_bytes(bytes))
         }
         _ => Err(io::ErrorKind::InvalidData.into()),
     }

@@ -47,7 +47,7 @@ where
     JoinHandle::start(Target::Sent {
         call: call::task::<F, A>(function),
         answers: true,
-        encode: Box::new(move || wire::encode(&arguments)),
+        encode: Box::new(move || wire::encode_laden(&arguments)),
     })
 }
 

@@ -9,11 +9,15 @@ use crate::error::{Error, ErrorKind, RemoteError, Result};
 use crate::shm::member::Status;
 use crate::shm::{Member, settle};
 use crate::sys::atfork::Forkable;
+use crate::sys::atomic::{AtomicU32, Relaxed};
 use crate::sys::clock::Deadline;
+use crate::sys::companions::Companions;
 use crate::sys::private::Private;
-use crate::sys::{atfork, descriptor, pidfd, process};
+use crate::sys::{atfork, descriptor, pidfd, process, socket};
+use nix::poll::{PollFd, PollFlags};
 use std::any::Any;
 use std::fmt;
+use std::io;
 use std::mem::ManuallyDrop;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -99,9 +103,51 @@ impl Forkable for Siblings {
                 server.close();
             }
         }
+        KEPT.0.store(0, Relaxed);
         CHILDREN.acquire();
         CHILDREN.child();
     }
+}
+
+/// Children for which something is [kept](Running::kept). Whoever waits for a connection hears of their ends: what was kept may hold a copy
+/// of the other end of it.
+pub(super) static KEPT: Keepsakes = Keepsakes(AtomicU32::new(0));
+
+/// See [`KEPT`].
+#[derive(Debug)]
+pub(super) struct Keepsakes(AtomicU32);
+
+impl Companions for Keepsakes {
+    fn any(&self) -> bool {
+        self.0.load(Relaxed) > 0
+    }
+
+    fn poll_until(&self, fds: &mut [PollFd<'_>], deadline: Deadline) -> io::Result<bool> {
+        loop {
+            let mut watched = children();
+            watched.retain(|child| child.kept.lock().is_some());
+            let sentinels = watched.iter().filter_map(|child| child.pidfd());
+            let sentinels = sentinels.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
+            let mut all: Vec<PollFd<'_>> = fds.iter().cloned().chain(sentinels).collect();
+            let ended = socket::poll_until(&mut all, deadline)?;
+            // What was polled together has told nobody whose it was.
+            let ready = socket::poll_until(fds, Deadline::now())?;
+            if ready || !ended {
+                return Ok(ready);
+            }
+            for child in &watched {
+                let _ended = child.try_wait();
+            }
+        }
+    }
+}
+
+/// Was a child of this process, whose end nobody has seen, forked from it?
+pub(super) fn has_forked() -> bool {
+    let children = CHILDREN.lock();
+    children
+        .iter()
+        .any(|child| child.method == StartMethod::Fork)
 }
 
 /// Children of this process whose end nobody has seen.
@@ -111,6 +157,9 @@ pub(super) fn children() -> Vec<Arc<Running>> {
 
 /// Notes a child, and reaps those that ended and that nobody has a handle of.
 pub(super) fn add(child: &Arc<Running>) {
+    if child.kept.lock().is_some() {
+        KEPT.0.fetch_add(1, Relaxed);
+    }
     CHILDREN.lock().push(Arc::clone(child));
     for other in children() {
         // Two: the table's and ours here.
@@ -165,6 +214,9 @@ impl Running {
         drop(ended);
         // What was captured may do anything when it goes, ask about this process as well.
         let kept = self.kept.lock().take();
+        if kept.is_some() {
+            KEPT.0.fetch_sub(1, Relaxed);
+        }
         drop(kept);
         Ok(Some(answer))
     }

@@ -26,6 +26,8 @@ pub(super) struct Request {
     pub(super) member: Member,
     /// It does not die with who asks. Said here, because it must be known before a lifeline is armed: who asks may be gone by then.
     pub(super) detached: bool,
+    /// A parcel comes with it: the descriptors among its arguments.
+    pub(super) laden: bool,
 }
 
 impl Request {
@@ -34,7 +36,8 @@ impl Request {
     pub(super) fn to_bytes(self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
         let Member { slot, generation } = self.member;
-        let words = [slot, generation, self.detached.into()];
+        let options = u32::from(self.detached) | u32::from(self.laden) << 1;
+        let words = [slot, generation, options];
         for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word.to_ne_bytes());
         }
@@ -46,10 +49,11 @@ impl Request {
         for (word, place) in words.iter_mut().zip(bytes.chunks_exact(4)) {
             *word = u32::from_ne_bytes([place[0], place[1], place[2], place[3]]);
         }
-        let [slot, generation, detached] = words;
+        let [slot, generation, options] = words;
         Self {
             member: Member { slot, generation },
-            detached: detached != 0,
+            detached: options & 1 != 0,
+            laden: options & 2 != 0,
         }
     }
 }
@@ -66,6 +70,16 @@ struct Peer {
     control: OwnedFd,
     /// The read end of its lifeline; it comes with its first request.
     lifeline: Option<OwnedFd>,
+}
+
+/// The descriptors that a child begins with.
+#[derive(Debug)]
+pub(super) struct Belongings {
+    pub(super) control: OwnedFd,
+    /// Its end of the lifeline; a detached one has none.
+    pub(super) tie: Option<OwnedFd>,
+    /// What its arguments have of descriptors.
+    pub(super) parcel: Option<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -184,28 +198,34 @@ impl Server {
     fn hear(&mut self, index: usize) -> bool {
         let mut bytes = [0; Request::SIZE];
         let peer = &mut self.peers[index];
-        let packet = match socket::recv(peer.control.as_fd(), &mut bytes) {
+        let mut packet = match socket::recv(peer.control.as_fd(), &mut bytes) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
             Ok(packet) if packet.length == Request::SIZE => packet,
             Ok(_) | Err(_) => return false,
         };
-        if packet.fd.is_some() {
-            peer.lifeline = packet.fd;
+        let request = Request::from_bytes(bytes);
+        let parcel = if request.laden {
+            packet.fds.pop()
+        } else {
+            None
+        };
+        if let Some(lifeline) = packet.fds.pop() {
+            peer.lifeline = Some(lifeline);
         }
-        self.start(index, Request::from_bytes(bytes)).is_ok()
+        self.start(index, request, parcel).is_ok()
     }
 
     /// Forks and answers. An error means that the answer could not be given.
-    fn start(&mut self, index: usize, request: Request) -> io::Result<()> {
-        let started = self.fork(index, request);
+    fn start(&mut self, index: usize, request: Request, parcel: Option<OwnedFd>) -> io::Result<()> {
+        let started = self.fork(index, request, parcel);
         let peer = self.peers[index].control.as_fd();
         match started {
             Err(error) => {
                 let answer: Answer = -error.raw_os_error().unwrap_or(nix::libc::EIO);
-                socket::send(peer, &answer.to_ne_bytes(), None)
+                socket::send(peer, &answer.to_ne_bytes(), &[])
             }
             Ok((pid, pidfd, control)) => {
-                let answered = socket::send(peer, &pid.to_ne_bytes(), Some(pidfd.as_fd()));
+                let answered = socket::send(peer, &pid.to_ne_bytes(), &[pidfd.as_fd()]);
                 self.children.push((pid, request.member));
                 self.peers.push(Peer {
                     control,
@@ -217,7 +237,12 @@ impl Server {
         }
     }
 
-    fn fork(&mut self, index: usize, request: Request) -> io::Result<(i32, OwnedFd, OwnedFd)> {
+    fn fork(
+        &mut self,
+        index: usize,
+        request: Request,
+        parcel: Option<OwnedFd>,
+    ) -> io::Result<(i32, OwnedFd, OwnedFd)> {
         let (ours, theirs) = socket::pair()?;
         let lifeline = self.peers[index].lifeline.as_ref();
         let lifeline = lifeline.ok_or(io::ErrorKind::InvalidInput)?;
@@ -228,7 +253,12 @@ impl Server {
         match fork()? {
             Fork::Child => {
                 let _no_harm = nix::sys::prctl::set_name(&self.own_name);
-                become_child(theirs, tie, request, &self.inherited)
+                let fds = Belongings {
+                    control: theirs,
+                    tie,
+                    parcel,
+                };
+                become_child(fds, request, &self.inherited)
             }
             Fork::Parent { child } => {
                 // Not one of `children`, so nobody else would reap it.
@@ -268,15 +298,15 @@ fn fork() -> io::Result<Fork> {
     unsafe { process::fork() }
 }
 
-fn become_child(control: OwnedFd, tie: Option<OwnedFd>, request: Request, inherited: &[u32]) -> ! {
+fn become_child(fds: Belongings, request: Request, inherited: &[u32]) -> ! {
+    let own = [Some(&fds.control), fds.tie.as_ref(), fds.parcel.as_ref()];
+    let own = own.into_iter().flatten().map(AsFd::as_fd);
     // The arena's too: this child may have to start a fork server of its own.
-    let arena = Arena::existing().map_or(control.as_fd(), Arena::fd);
-    let tied = tie.as_ref().map_or(control.as_fd(), AsFd::as_fd);
-    let keep = [control.as_raw_fd(), tied.as_raw_fd(), arena.as_raw_fd()];
-    let mut keep = keep.map(i32::cast_unsigned).to_vec();
-    keep.extend(inherited);
+    let keep = own.chain(Arena::existing().map(Arena::fd));
+    let keep = keep.map(|fd| fd.as_raw_fd().cast_unsigned());
+    let mut keep: Vec<u32> = keep.chain(inherited.iter().copied()).collect();
     close_all_but(&mut keep);
-    child::live(control, tie, request)
+    child::live(fds, request)
 }
 
 #[expect(

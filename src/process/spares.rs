@@ -202,8 +202,9 @@ fn ask_for(link: &mut Link, wanted: usize, parent: Member) -> Result<()> {
         let request = Request {
             member,
             detached: false,
+            laden: false,
         };
-        let asked = connection.ask(request, &lifeline);
+        let asked = connection.ask(request, &lifeline, None);
         if matches!(asked, Ok(true)) {
             link.spares.asked.push_back(member);
             continue;

@@ -18,16 +18,17 @@ use crate::shm::message::Cargo;
 use crate::shm::{Member, member, message, settle};
 use crate::sys::atfork::{self, Forkable};
 use crate::sys::atomic::{AtomicBool, Release, SeqCst};
-use crate::sys::descriptor;
 use crate::sys::private::Private;
+use crate::sys::{companions, descriptor};
+use crate::wire::descriptors::Luggage;
 use crate::wire::{self, Bytes};
 use std::any::Any;
 use std::fmt;
 use std::mem::ManuallyDrop;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-pub(super) type Encode = Box<dyn FnOnce() -> Result<(Bytes, Cargo)> + Send>;
+pub(super) type Encode = Box<dyn FnOnce() -> Result<(Bytes, Cargo, Luggage)> + Send>;
 
 /// What a process is to do.
 pub(super) enum Target {
@@ -118,9 +119,9 @@ pub(super) fn launch_plan(identity: &Identity, plan: Plan) -> Result<Arc<Running
             answers,
             encode,
         } => {
-            let (arguments, cargo) = encode()?;
+            let (arguments, cargo, luggage) = encode()?;
             order.task = Some(Task { call, answers });
-            Work::Sent(arguments, cargo)
+            Work::Sent(arguments, cargo, Parcel::of(luggage)?)
         }
     };
     launch(method, order, &plan.options, work, |_| ())
@@ -146,14 +147,53 @@ pub(crate) fn launch_service<F: Callable<A>, A: Arguments>(
         detached: false,
         surroundings: Surroundings::default(),
     };
-    let work = Work::Sent(bytes, cargo);
+    let work = Work::Sent(bytes, cargo, None);
     launch(method, order, &Options::default(), work, lost)
 }
 
 /// What a child is to do, ready to travel.
 enum Work {
-    Sent(Bytes, Cargo),
+    Sent(Bytes, Cargo, Option<Parcel>),
     Copied(Closure),
+}
+
+impl Work {
+    fn parcel(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Sent(_, _, Some(parcel)) => parcel.socket.as_fd(),
+            _ => None,
+        }
+    }
+}
+
+/// The descriptors among the arguments, on their way.
+struct Parcel {
+    socket: descriptor::Shared,
+    luggage: Luggage,
+}
+
+impl Parcel {
+    fn of(luggage: Luggage) -> Result<Option<Self>> {
+        if luggage.is_empty() {
+            return Ok(None);
+        }
+        let socket = luggage.pack();
+        let socket = socket.map_err(|error| Error::os("send descriptors to a process", error))?;
+        Ok(Some(Self {
+            socket: descriptor::Shared::new(socket),
+            luggage,
+        }))
+    }
+
+    /// The child runs. Where another one may have copied the ends that it has now, they are ended when its death is noticed.
+    fn deliver(self) -> Kept {
+        let ends = self.luggage.depart();
+        let copied = atfork::foreign() > 0 || running::has_forked();
+        if !copied {
+            return None;
+        }
+        ends.into_ending().map(|ending| Box::new(ending) as _)
+    }
 }
 
 /// A child that was started.
@@ -182,12 +222,12 @@ fn launch(
         pid: std::process::id().cast_signed(),
         member: parent,
     });
-    let mut begun = begin(method, parent, order.detached)?;
+    let mut begun = begin(method, parent, order.detached, work.parcel())?;
     order.surroundings = Surroundings::now(method, options);
     if !begun.fits(order.surroundings.rights) {
         begun.give_up();
         client::renew(order.surroundings.rights)?;
-        begun = begin(method, parent, order.detached)?;
+        begun = begin(method, parent, order.detached, work.parcel())?;
     }
     let member = begun.member();
     let place = Place(member);
@@ -219,9 +259,14 @@ enum Begun {
 }
 
 /// Where somebody else forks the child, that is asked for first: the rest is done while it comes.
-fn begin(method: StartMethod, parent: Member, detached: bool) -> Result<Begun> {
+fn begin(
+    method: StartMethod,
+    parent: Member,
+    detached: bool,
+    parcel: Option<BorrowedFd<'_>>,
+) -> Result<Begun> {
     Ok(match method {
-        StartMethod::ForkServer => Begun::Served(client::begin(parent, detached)?),
+        StartMethod::ForkServer => Begun::Served(client::begin(parent, detached, parcel)?),
         StartMethod::Fork => Begun::Forked(reserve_child(parent)?),
         StartMethod::Spawn => Begun::Spawned(reserve_child(parent)?),
     })
@@ -296,8 +341,8 @@ type Kept = Option<Box<dyn Any + Send>>;
 /// Gives the child its order.
 fn send(begun: Begun, order: &mut Order, work: Work) -> Result<(Started, Kept)> {
     let member = begun.member();
-    let (arguments, cargo) = match work {
-        Work::Sent(arguments, cargo) => (arguments, cargo),
+    let (arguments, cargo, parcel) = match work {
+        Work::Sent(arguments, cargo, parcel) => (arguments, cargo, parcel),
         Work::Copied(closure) => {
             let (started, closure) =
                 direct::start(member, order.detached, Body::Copied(order, closure))?;
@@ -310,23 +355,39 @@ fn send(begun: Begun, order: &mut Order, work: Work) -> Result<(Started, Kept)> 
         order.surroundings.complete(begun.connection().known);
     }
     let stored = store(member, order, &arguments, cargo);
-    let started = match begun {
+    let started = deliver(begun, order.detached, stored, parcel.as_ref())?;
+    Ok((started, parcel.and_then(Parcel::deliver)))
+}
+
+/// Gives the child its order, which lies in a block.
+fn deliver(
+    begun: Begun,
+    detached: bool,
+    stored: Result<Block>,
+    parcel: Option<&Parcel>,
+) -> Result<Started> {
+    let socket = parcel.map(|parcel| &parcel.socket);
+    match begun {
         Begun::Served(begun) => {
-            let given = stored.and_then(|message| member.give_order(message));
+            let given = stored.and_then(|message| begun.member().give_order(message));
             // Heard in any case, or the answer would be taken for the next one's.
             let finished = begun.finish();
             given.and(finished)
         }
         Begun::Forked(member) => {
-            direct::start(member, order.detached, Body::Message(stored?)).map(|started| started.0)
+            let body = Body::Message(stored?, socket);
+            direct::start(member, detached, body).map(|started| started.0)
         }
         Begun::Spawned(member) => {
             member.give_order(stored?)?;
-            let detached = order.detached;
-            exec::start(Request { member, detached })
+            let request = Request {
+                member,
+                detached,
+                laden: parcel.is_some(),
+            };
+            exec::start(request, socket.and_then(descriptor::Shared::as_fd))
         }
-    };
-    Ok((started?, None))
+    }
 }
 
 /// Stores order and arguments in a block.
@@ -361,6 +422,7 @@ pub(super) fn register_tables() {
     static FORKS: &dyn Forkable = &hooks::FORKS;
     static SETTINGS: &dyn Forkable = &settings::SETTINGS;
     if !PREPARED.swap(true, SeqCst) {
+        companions::register(&running::KEPT);
         atfork::register(&[&LINK, &CHILDREN, &OWN, &EXITS, &FORKS, &SETTINGS]);
     }
 }

@@ -7,6 +7,7 @@
 use super::atomic::{AcqRel, Acquire, AtomicBool, AtomicPtr, AtomicU32, Relaxed, Release};
 use super::private::{Private, PrivateGuard};
 use nix::libc;
+use std::cell::Cell;
 
 /// Something of this process that a fork must not copy half changed.
 pub(crate) trait Forkable: Sync {
@@ -76,6 +77,33 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Relaxed)
 }
 
+thread_local! {
+    /// This thread forks for this crate.
+    static OURS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Forks that this process, or those that it was forked from, made or were made by for somebody else than this crate.
+static FOREIGN: AtomicU32 = AtomicU32::new(0);
+
+/// Changes with every fork, on both its sides, in which both sides go on in the same functions: what was there before may be used by both.
+pub(crate) fn foreign() -> u32 {
+    FOREIGN.load(Relaxed)
+}
+
+/// Runs `fork`, after which the child does nothing of what its parent was about to do.
+pub(crate) fn ours<R>(fork: impl FnOnce() -> R) -> R {
+    OURS.set(true);
+    let result = fork();
+    OURS.set(false);
+    result
+}
+
+fn count_foreign() {
+    if !OURS.get() {
+        FOREIGN.fetch_add(1, Relaxed);
+    }
+}
+
 /// Registers `tables`, once a process image, in the order in which they may be locked.
 pub(crate) fn register(tables: &[&'static &'static dyn Forkable]) {
     for &table in tables {
@@ -122,10 +150,12 @@ extern "C" fn before() {
 }
 
 extern "C" fn after() {
+    count_foreign();
     taken().for_each(Forkable::after);
 }
 
 extern "C" fn child() {
+    count_foreign();
     GENERATION.fetch_add(1, Relaxed);
     super::thread::forget();
     taken().for_each(Forkable::child);

@@ -23,13 +23,16 @@ impl Shared {
         (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
     }
 
+    /// The descriptor for itself alone; `None` when it was taken or closed before. As [`close`](Self::close), only where nobody else is.
+    pub(crate) fn take(&self) -> Option<OwnedFd> {
+        let fd = self.0.swap(-1, Relaxed);
+        // SAFETY: the number was ours and is forgotten, so it has one owner.
+        (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+    }
+
     /// In a forked process, before anything else runs: it is the parent's.
     pub(crate) fn close(&self) {
-        let fd = self.0.swap(-1, Relaxed);
-        if fd >= 0 {
-            // SAFETY: the number was ours and is forgotten, so it is closed once.
-            drop(unsafe { OwnedFd::from_raw_fd(fd) });
-        }
+        drop(self.take());
     }
 }
 

@@ -9,6 +9,7 @@
 pub(crate) mod atfork;
 pub(crate) mod atomic;
 pub(crate) mod clock;
+pub(crate) mod companions;
 pub(crate) mod descriptor;
 pub(crate) mod environment;
 pub(crate) mod event;
@@ -25,4 +26,5 @@ pub(crate) mod random;
 pub(crate) mod signal;
 pub(crate) mod socket;
 pub(crate) mod spawn;
+pub(crate) mod stream;
 pub(crate) mod thread;

@@ -27,13 +27,9 @@ pub(crate) fn peer_pid(socket: BorrowedFd<'_>) -> io::Result<i32> {
     Ok(getsockopt(&socket, sockopt::PeerCredentials)?.pid())
 }
 
-/// Sends one packet, with at most one descriptor. Never waits: who does not read what he asked for has no claim to it.
-pub(crate) fn send(
-    socket: BorrowedFd<'_>,
-    bytes: &[u8],
-    fd: Option<BorrowedFd<'_>>,
-) -> io::Result<()> {
-    let raw: Vec<RawFd> = fd.iter().map(AsRawFd::as_raw_fd).collect();
+/// Sends one packet, with at most two descriptors. Never waits: who does not read what he asked for has no claim to it.
+pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&raw)];
     let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
     loop {
@@ -51,7 +47,7 @@ pub(crate) fn send(
 #[derive(Debug)]
 pub(crate) struct Packet {
     pub(crate) length: usize,
-    pub(crate) fd: Option<OwnedFd>,
+    pub(crate) fds: Vec<OwnedFd>,
 }
 
 /// Receives one packet without waiting; a length of zero is the end of the other side.
@@ -81,7 +77,7 @@ fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: MsgFlags) -> io::Res
     }
     Ok(Packet {
         length: message.bytes,
-        fd: fds.pop(),
+        fds,
     })
 }
 
