@@ -47,6 +47,7 @@ mod ipc;
 mod pool;
 mod process;
 mod shm;
+pub mod signal;
 pub mod sync;
 mod sys;
 mod value;

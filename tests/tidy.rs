@@ -15,7 +15,7 @@ mod source;
 /// The rooms of `src/`, lowest floor first. Rooms on one floor do not use each other.
 const FLOORS: [&[&str]; 7] = [
     &["sys"],
-    &["shm"],
+    &["shm", "signal"],
     &["sync"],
     &["value"],
     &["ipc", "named"],

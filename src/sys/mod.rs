@@ -16,6 +16,7 @@ pub(crate) mod event;
 pub(crate) mod exit;
 pub(crate) mod futex;
 pub(crate) mod image;
+pub(crate) mod interrupt;
 pub(crate) mod lifeline;
 pub(crate) mod limits;
 pub(crate) mod memory;

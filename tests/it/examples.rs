@@ -1,7 +1,7 @@
 //! Every example runs, ends by itself and says what it should.
 
 use crate::runner::{Case, case};
-use crate::{examples_queue, examples_start, examples_sync};
+use crate::{examples_ipc, examples_queue, examples_start, examples_sync};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -30,7 +30,8 @@ fn all() -> impl Iterator<Item = (&'static str, fn())> {
     let start = examples_start::TESTS.into_iter();
     let others = examples_sync::TESTS
         .into_iter()
-        .chain(examples_queue::TESTS);
+        .chain(examples_queue::TESTS)
+        .chain(examples_ipc::TESTS);
     TESTS.into_iter().chain(start).chain(others)
 }
 

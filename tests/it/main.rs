@@ -32,6 +32,7 @@ mod disconnected;
 mod ends;
 mod event;
 mod examples;
+mod examples_ipc;
 mod examples_queue;
 mod examples_start;
 mod examples_sync;
@@ -42,6 +43,7 @@ mod forks;
 mod helper;
 mod hostile;
 mod in_flight;
+mod interrupts;
 mod joinable;
 mod joinable_closed;
 mod joinable_death;
@@ -164,6 +166,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     queue_memory::tests,
     disconnected::tests,
     in_flight::tests,
+    interrupts::tests,
     joinable::tests,
     joinable_leases::tests,
     queue_batch_values::tests,
