@@ -4,6 +4,9 @@
 //! bytes. Nothing here reads or writes: [`Incoming`] says where the next bytes belong, and is told how many have come. It never makes
 //! room for much more than has come already, whatever length was announced.
 
+/// Bytes of the short form, and of what says that the long one follows.
+pub(crate) const SHORT_HEAD: usize = 4;
+
 /// Says that the length follows in the long form.
 const LONG: i32 = -1;
 
@@ -20,19 +23,23 @@ pub(crate) struct Header {
 impl Header {
     /// That of a message of so many bytes.
     pub(crate) fn of(length: u64) -> Self {
-        let mut bytes = [0; 12];
-        let length = match i32::try_from(length) {
-            Ok(short) => {
-                bytes[..4].copy_from_slice(&short.to_be_bytes());
-                4
-            }
-            Err(_) => {
-                bytes[..4].copy_from_slice(&LONG.to_be_bytes());
-                bytes[4..].copy_from_slice(&length.to_be_bytes());
-                12
-            }
+        let Ok(short) = i32::try_from(length) else {
+            return Self::long(length);
         };
-        Self { bytes, length }
+        let mut bytes = [0; 12];
+        bytes[..SHORT_HEAD].copy_from_slice(&short.to_be_bytes());
+        Self {
+            bytes,
+            length: SHORT_HEAD,
+        }
+    }
+
+    /// The same in the long form, which is good for every length.
+    pub(crate) fn long(length: u64) -> Self {
+        let mut bytes = [0; 12];
+        bytes[..SHORT_HEAD].copy_from_slice(&LONG.to_be_bytes());
+        bytes[SHORT_HEAD..].copy_from_slice(&length.to_be_bytes());
+        Self { bytes, length: 12 }
     }
 
     /// The bytes to send.
@@ -68,7 +75,11 @@ impl Incoming {
     /// stream cannot be told from the message.
     pub(crate) fn wants(&mut self, limit: u64) -> Result<&mut [u8], Refused> {
         let Some(length) = self.announced(limit)? else {
-            let end = if self.headed < 4 { 4 } else { 12 };
+            let end = if self.headed < SHORT_HEAD {
+                SHORT_HEAD
+            } else {
+                12
+            };
             return Ok(&mut self.head[self.headed..end]);
         };
         let length = usize::try_from(length).map_err(|_| Refused::TooLong(length))?;
@@ -101,7 +112,7 @@ impl Incoming {
     }
 
     fn parse(&self) -> Result<Option<u64>, Refused> {
-        let Some(&first) = self.head[..self.headed].first_chunk::<4>() else {
+        let Some(&first) = self.head[..self.headed].first_chunk() else {
             return Ok(None);
         };
         let short = i32::from_be_bytes(first);
@@ -113,6 +124,12 @@ impl Incoming {
         }
         let long = self.head[4..self.headed].first_chunk::<8>();
         Ok(long.map(|&long| u64::from_be_bytes(long)))
+    }
+
+    /// Is the rest of the long form the next to come?
+    pub(crate) fn is_long(&self) -> bool {
+        let long = self.headed >= SHORT_HEAD && self.head.starts_with(&LONG.to_be_bytes());
+        long && self.length.is_none()
     }
 
     /// Has nothing of it come?

@@ -1,19 +1,28 @@
 //! One end of a stream: frames out, frames in, descriptors with them, and the end of it.
 
-use super::frame::{Header, Incoming, Refused};
+mod receiving;
+mod sending;
+
+use super::frame::{Incoming, Refused};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
 use crate::sys::stream::Sort;
-use crate::sys::{atfork, companions, stream};
-use crate::wire::descriptors::Luggage;
+use crate::sys::{atfork, companions, stream, thread};
 use nix::poll::{PollFd, PollFlags};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// The longest message that is received, if nobody says otherwise.
 const MOST: u64 = 1 << 30;
+
+/// A sleep of less was hardly worth it.
+const SHORT: Duration = Duration::from_micros(100);
+
+/// So many looks take about as long as that.
+const MOST_LOOKS: u32 = 512;
 
 /// One end of a stream.
 ///
@@ -33,6 +42,8 @@ pub(super) struct Stream {
     came: RefCell<Vec<OwnedFd>>,
     moves: i32,
     foreign: u32,
+    /// How often it is looked for something to receive before the thread sleeps.
+    looks: Cell<u32>,
 }
 
 /// Which way an end goes, and what else is to be said of it elsewhere.
@@ -62,12 +73,22 @@ fn ended(incoming: &Incoming) -> Error {
     gone(if incoming.is_empty() { ENDED } else { CUT })
 }
 
-fn failed(context: &str, error: io::Error) -> Error {
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug)]
+enum Direction {
+    In,
+    Out,
+}
+
+fn failed(direction: Direction, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::BrokenPipe
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::NotConnected => gone(ENDED),
-        _ => Error::os(context, error),
+        _ => match direction {
+            Direction::In => Error::os("receive", error),
+            Direction::Out => Error::os("send", error),
+        },
     }
 }
 
@@ -111,6 +132,7 @@ impl Stream {
             came: RefCell::default(),
             moves,
             foreign: atfork::foreign(),
+            looks: Cell::new(1),
         }
     }
 
@@ -182,26 +204,51 @@ impl Stream {
     /// Calls until it does not have to wait.
     fn patiently(
         &self,
-        events: PollFlags,
+        direction: Direction,
         deadline: Deadline,
         mut call: impl FnMut(bool) -> io::Result<usize>,
     ) -> Result<usize> {
-        let context = if events == PollFlags::POLLIN {
-            "receive"
-        } else {
-            "send"
-        };
-        // Without a deadline, the call itself waits; if not, the socket was told so by somebody else.
+        let failed = |error| failed(direction, error);
+        // Without a deadline, the call itself may wait; if it does not, the socket was told so by somebody else.
         let patient = deadline.left().is_none() && !companions::any();
+        let looks = match direction {
+            Direction::In if thread::cpus() > 1 => self.looks.get(),
+            Direction::In | Direction::Out if patient => 0,
+            Direction::In | Direction::Out => 1,
+        };
+        for _ in 0..looks {
+            match call(false) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                other => return other.map_err(failed),
+            }
+            if deadline.passed() {
+                return Err(ErrorKind::TimedOut.into());
+            }
+        }
+        let asleep = Instant::now();
         loop {
             match call(patient) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                other => return other.map_err(|error| failed(context, error)),
+                other => {
+                    self.slept(asleep.elapsed());
+                    return other.map_err(failed);
+                }
             }
+            let events = match direction {
+                Direction::In => PollFlags::POLLIN,
+                Direction::Out => PollFlags::POLLOUT,
+            };
             if !self.wait(events, deadline)? {
                 return Err(ErrorKind::TimedOut.into());
             }
         }
+    }
+
+    /// Learns from a sleep: a peer that answers at once is worth being looked for.
+    fn slept(&self, time: Duration) {
+        let looks = self.looks.get();
+        let better = if time < SHORT { looks * 2 } else { looks / 2 };
+        self.looks.set(better.clamp(1, MOST_LOOKS));
     }
 
     fn may_read(&self) -> Result<()> {
@@ -225,218 +272,6 @@ impl Stream {
         stream::end(self.fd(), readable, writable);
         self.readable.set(self.readable.get() && !readable);
         self.writable.set(self.writable.get() && !writable);
-    }
-}
-
-/// Sending.
-impl Stream {
-    /// Sends a frame.
-    pub(super) fn send(&self, body: &[u8], luggage: Luggage, deadline: Deadline) -> Result<()> {
-        self.may_write()?;
-        if !luggage.is_empty() && !self.local {
-            let text = "descriptors travel only between processes of one machine";
-            return Err(Error::new(ErrorKind::Encode, text));
-        }
-        let header = Header::of(body.len() as u64);
-        let (header, all) = (header.as_bytes(), header.as_bytes().len() + body.len());
-        let mut sent = 0;
-        let result = self
-            .send_luggage(header, &luggage, &mut sent, deadline)
-            .and_then(|()| self.send_rest(header, body, &mut sent, deadline));
-        match &result {
-            Ok(()) => drop(luggage.depart()),
-            Err(_) if sent > 0 && sent < all => self.stop(false, true),
-            Err(_) => {}
-        }
-        result
-    }
-
-    /// Sends the descriptors, but for the last ones each group with a byte of the head.
-    fn send_luggage(
-        &self,
-        header: &[u8],
-        luggage: &Luggage,
-        sent: &mut usize,
-        deadline: Deadline,
-    ) -> Result<()> {
-        if luggage.is_empty() {
-            return Ok(());
-        }
-        for fds in luggage.fds().chunks(stream::MOST_DESCRIPTORS) {
-            let byte = &header[*sent..=*sent];
-            *sent += self.patiently(PollFlags::POLLOUT, deadline, |patient| {
-                stream::send_with(self.fd(), [byte, &[]], fds, patient)
-            })?;
-        }
-        Ok(())
-    }
-
-    fn send_rest(
-        &self,
-        header: &[u8],
-        body: &[u8],
-        sent: &mut usize,
-        deadline: Deadline,
-    ) -> Result<()> {
-        while *sent < header.len() + body.len() {
-            let parts = [
-                &header[(*sent).min(header.len())..],
-                &body[sent.saturating_sub(header.len())..],
-            ];
-            *sent += self.patiently(PollFlags::POLLOUT, deadline, |patient| {
-                stream::send(self.fd(), parts, patient)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Sends a descriptor outside of any frame.
-    pub(super) fn send_fd(&self, fd: BorrowedFd<'_>) -> Result<()> {
-        self.may_write()?;
-        self.patiently(PollFlags::POLLOUT, Deadline::NEVER, |patient| {
-            stream::send_with(self.fd(), [&[1], &[]], &[fd], patient)
-        })?;
-        Ok(())
-    }
-}
-
-/// Receiving.
-impl Stream {
-    /// Receives up to the end of a frame, whose body stays in the buffer.
-    fn receive(&self, limit: u64, deadline: Deadline) -> Result<()> {
-        self.may_read()?;
-        let limit = limit.min(self.max_message);
-        let mut incoming = self.incoming.borrow_mut();
-        loop {
-            let place = incoming.wants(limit).map_err(|why| {
-                self.stop(true, false);
-                refused(why)
-            })?;
-            if place.is_empty() {
-                return Ok(());
-            }
-            match self.receive_some(place, deadline)? {
-                0 => return Err(ended(&incoming)),
-                came => incoming.came(came),
-            }
-        }
-    }
-
-    /// 0 is the end.
-    fn receive_some(&self, place: &mut [u8], deadline: Deadline) -> Result<usize> {
-        // Descriptors come with the head, which has no more bytes than this; the rest needs no room for them.
-        let laden = self.local && place.len() <= 12;
-        let came = self.patiently(PollFlags::POLLIN, deadline, |patient| {
-            if laden {
-                stream::recv_with(self.fd(), place, &mut self.came.borrow_mut(), patient)
-            } else {
-                stream::recv(self.fd(), place, patient)
-            }
-        });
-        match came {
-            // It was closed before it had received all that we had sent: what we wanted to know is that it is closed.
-            Err(error) if error.kind() == ErrorKind::Disconnected => Ok(0),
-            other => other,
-        }
-    }
-
-    /// Receives a frame and has it read; its buffer is used again.
-    pub(super) fn receive_and<T>(
-        &self,
-        deadline: Deadline,
-        read: impl FnOnce(&[u8], Vec<OwnedFd>) -> T,
-    ) -> Result<T> {
-        self.receive(u64::MAX, deadline)?;
-        // Taken away meanwhile: what reads may receive from us itself.
-        let mut incoming = self.incoming.take();
-        let value = read(incoming.body(), self.came.take());
-        incoming.next();
-        self.incoming.replace(incoming);
-        Ok(value)
-    }
-
-    /// Receives the bytes of a frame of at most `limit` bytes. Descriptors that came with it are closed.
-    pub(super) fn receive_bytes(&self, limit: u64, deadline: Deadline) -> Result<Vec<u8>> {
-        self.receive(limit, deadline)?;
-        drop(self.came.take());
-        Ok(self.incoming.borrow_mut().take())
-    }
-
-    /// Receives the bytes of a frame where they shall be; the whole message, where they have no room.
-    pub(super) fn receive_into(&self, buffer: &mut [u8]) -> Result<Result<usize, Vec<u8>>> {
-        self.receive_head()?;
-        let announced = self.incoming.borrow_mut().announced(self.max_message);
-        let length = announced.ok().flatten().unwrap_or(0);
-        let place = usize::try_from(length)
-            .ok()
-            .and_then(|length| buffer.get_mut(..length));
-        let Some(place) = place.filter(|_| self.incoming.borrow().body().is_empty()) else {
-            let bytes = self.receive_bytes(u64::MAX, Deadline::NEVER)?;
-            return Ok(match buffer.get_mut(..bytes.len()) {
-                Some(place) => {
-                    place.copy_from_slice(&bytes);
-                    Ok(bytes.len())
-                }
-                None => Err(bytes),
-            });
-        };
-        let mut filled = 0;
-        while filled < place.len() {
-            let came = self.receive_some(&mut place[filled..], Deadline::NEVER);
-            match came {
-                Ok(came) if came > 0 => filled += came,
-                other => {
-                    // What has come is in the caller's buffer: nobody can go on from here.
-                    self.stop(true, false);
-                    return Err(other.err().unwrap_or_else(|| gone(CUT)));
-                }
-            }
-        }
-        drop(self.came.take());
-        self.incoming.borrow_mut().next();
-        Ok(Ok(filled))
-    }
-
-    /// Receives up to the end of the head of a frame.
-    fn receive_head(&self) -> Result<()> {
-        self.may_read()?;
-        let mut incoming = self.incoming.borrow_mut();
-        loop {
-            let announced = incoming.announced(self.max_message).map_err(|why| {
-                self.stop(true, false);
-                refused(why)
-            })?;
-            if announced.is_some() {
-                return Ok(());
-            }
-            let place = incoming.wants(self.max_message).map_err(refused)?;
-            match self.receive_some(place, Deadline::NEVER)? {
-                0 => return Err(ended(&incoming)),
-                came => incoming.came(came),
-            }
-        }
-    }
-
-    /// Receives a descriptor that was sent outside of any frame.
-    pub(super) fn receive_fd(&self) -> Result<OwnedFd> {
-        self.may_read()?;
-        if self.is_in_the_middle() {
-            let text = "a part of a message has been received, and not the rest";
-            return Err(Error::new(ErrorKind::Misuse, text));
-        }
-        let mut fds = Vec::new();
-        let mut byte = [0];
-        let came = self.patiently(PollFlags::POLLIN, Deadline::NEVER, |patient| {
-            stream::recv_with(self.fd(), &mut byte, &mut fds, patient)
-        })?;
-        match (came, fds.pop()) {
-            (_, Some(fd)) if fds.is_empty() && byte == [1] => Ok(fd),
-            (0, _) => Err(gone(ENDED)),
-            _ => {
-                let text = "there is no descriptor where one should be";
-                Err(Error::new(ErrorKind::Decode, text))
-            }
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::shm::member::{Member, Status};
 use crate::shm::settle;
 use crate::sys::clock::Deadline;
 use crate::sys::process::{self, Fork};
-use crate::sys::{exit, lifeline, pidfd, signal, socket, spawn, thread};
+use crate::sys::{atfork, exit, lifeline, pidfd, signal, socket, spawn, thread};
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signalfd::SignalFd;
 use std::ffi::CString;
@@ -295,7 +295,7 @@ impl Server {
 #[expect(unsafe_code, reason = "fork has a condition")]
 fn fork() -> io::Result<Fork> {
     // SAFETY: the server has one thread.
-    unsafe { process::fork() }
+    atfork::ours(|| unsafe { process::fork() })
 }
 
 fn become_child(fds: Belongings, request: Request, inherited: &[u32]) -> ! {

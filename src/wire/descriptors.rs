@@ -7,8 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// The most descriptors in one value: as many as the four bytes of a frame's head can bring.
-const MOST: usize = 4 * stream::MOST_DESCRIPTORS;
+/// The most descriptors in one value: as many as the eight bytes of a frame's length can bring.
+const MOST: usize = 8 * stream::MOST_DESCRIPTORS;
 
 thread_local! {
     /// Where the descriptors of the value that this thread serialises are collected, where it may have any.
@@ -121,7 +121,7 @@ pub(crate) fn put(fd: BorrowedFd<'_>, moves: bool) -> Result<u32, &'static str> 
             "a descriptor travels as an argument of a process or through a connection, nowhere else",
         )?;
         if luggage.pieces.len() == MOST {
-            return Err("1012 descriptors at most travel with one value");
+            return Err("2024 descriptors at most travel with one value");
         }
         let fd = fd.try_clone_to_owned();
         let fd = fd.map_err(|_| "there is no room for the copy of a descriptor")?;

@@ -1,0 +1,96 @@
+//! Frames out.
+
+use super::super::frame::{Header, SHORT_HEAD};
+use super::{Direction, Stream};
+use crate::error::{Error, ErrorKind, Result};
+use crate::sys::clock::Deadline;
+use crate::sys::stream;
+use crate::wire::descriptors::Luggage;
+use std::os::fd::BorrowedFd;
+
+impl Stream {
+    /// Sends a frame.
+    pub(in crate::ipc) fn send(
+        &self,
+        body: &[u8],
+        luggage: Luggage,
+        deadline: Deadline,
+    ) -> Result<()> {
+        self.may_write()?;
+        if !luggage.is_empty() && !self.local {
+            let text = "descriptors travel only between processes of one machine";
+            return Err(Error::new(ErrorKind::Encode, text));
+        }
+        let length = body.len() as u64;
+        let header = if luggage.is_empty() {
+            Header::of(length)
+        } else {
+            Header::long(length)
+        };
+        let (header, all) = (header.as_bytes(), header.as_bytes().len() + body.len());
+        let mut sent = 0;
+        let result = self
+            .send_luggage(header, &luggage, &mut sent, deadline)
+            .and_then(|()| self.send_rest(header, body, &mut sent, deadline));
+        match &result {
+            Ok(()) => drop(luggage.depart()),
+            Err(_) if sent > 0 && sent < all => self.stop(false, true),
+            Err(_) => {}
+        }
+        result
+    }
+
+    /// Sends the descriptors, each group of them with a byte of the long form's length: then nobody has to look for some before he has
+    /// seen that form.
+    fn send_luggage(
+        &self,
+        header: &[u8],
+        luggage: &Luggage,
+        sent: &mut usize,
+        deadline: Deadline,
+    ) -> Result<()> {
+        if luggage.is_empty() {
+            return Ok(());
+        }
+        while *sent < SHORT_HEAD {
+            *sent += self.patiently(Direction::Out, deadline, |patient| {
+                stream::send(self.fd(), [&header[*sent..SHORT_HEAD], &[]], patient)
+            })?;
+        }
+        for fds in luggage.fds().chunks(stream::MOST_DESCRIPTORS) {
+            let byte = &header[*sent..=*sent];
+            *sent += self.patiently(Direction::Out, deadline, |patient| {
+                stream::send_with(self.fd(), [byte, &[]], fds, patient)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn send_rest(
+        &self,
+        header: &[u8],
+        body: &[u8],
+        sent: &mut usize,
+        deadline: Deadline,
+    ) -> Result<()> {
+        while *sent < header.len() + body.len() {
+            let parts = [
+                &header[(*sent).min(header.len())..],
+                &body[sent.saturating_sub(header.len())..],
+            ];
+            *sent += self.patiently(Direction::Out, deadline, |patient| {
+                stream::send(self.fd(), parts, patient)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Sends a descriptor outside of any frame.
+    pub(in crate::ipc) fn send_fd(&self, fd: BorrowedFd<'_>) -> Result<()> {
+        self.may_write()?;
+        self.patiently(Direction::Out, Deadline::NEVER, |patient| {
+            stream::send_with(self.fd(), [&[1], &[]], &[fd], patient)
+        })?;
+        Ok(())
+    }
+}
