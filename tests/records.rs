@@ -5,24 +5,16 @@
 
 #[path = "records/checks.rs"]
 mod checks;
+#[path = "random/choices.rs"]
+mod choices;
+#[path = "random/dice.rs"]
+mod dice;
 #[path = "../src/ipc/ring/position.rs"]
 mod position;
 #[path = "../src/ipc/ring/record.rs"]
 mod record;
 
-use checks::Choices;
-
-/// The same numbers in every run.
-struct Dice(u64);
-
-impl Choices for Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-}
+use dice::Dice;
 
 #[test]
 fn of_nonsense() {

@@ -4,6 +4,8 @@
 //! [`values`] puts types on it, and the rest are its faces: [`queue`], [`simple_queue`], [`joinable_queue`], and the [`ends`] of a queue
 //! that was split. `docs/design/queue.md` tells the protocol.
 
+#[expect(dead_code, reason = "connections come next")]
+mod auth;
 pub(crate) mod authkey;
 mod batch;
 mod bytes;

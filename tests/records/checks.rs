@@ -1,5 +1,6 @@
 //! What must hold of a record, whoever wrote the memory. Used by the random cases and by the fuzzer.
 
+use crate::choices::Choices;
 use crate::position::{CLOSED, ITEMS, Position, SLEEPERS, WORDS};
 use crate::record::{
     LARGEST, Memory, Record, Segment, What, block_head, bytes_head, find, link_head, pad_head,
@@ -7,23 +8,6 @@ use crate::record::{
 };
 use std::cell::Cell;
 use std::collections::VecDeque;
-
-/// Where the numbers of a case come from.
-pub(crate) trait Choices {
-    fn next(&mut self) -> u64;
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn one_in(&mut self, many: u64) -> bool {
-        self.below(many) == 0
-    }
-
-    fn number(&mut self) -> u32 {
-        (self.next() >> 32) as u32
-    }
-}
 
 fn index(number: u64) -> usize {
     usize::try_from(number).expect("an index")
