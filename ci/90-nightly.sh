@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What needs a nightly, where there is one: Miri on the primitives between threads (tests/threads.rs), and a fuzzer on the records of
-# a queue's ring (fuzz/).
+# What needs a nightly, where there is one: Miri on the primitives between threads (tests/threads.rs), and a fuzzer (fuzz/) on the
+# records of a queue's ring and on what comes from outside: frames and handshakes of connections.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,7 +22,9 @@ run_fuzzer() {
         echo "no nightly with cargo-fuzz here: nothing fuzzed"
         return
     fi
-    timeout 400 cargo +nightly fuzz run records --target-dir target/fuzz -- -max_total_time=20 -max_len=4096 -verbosity=0
+    for target in records frames handshake; do
+        timeout 400 cargo +nightly fuzz run "$target" --target-dir target/fuzz -- -max_total_time=20 -max_len=4096 -verbosity=0
+    done
 }
 
 run_miri
