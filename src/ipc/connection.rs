@@ -319,7 +319,7 @@ impl<S, R: DeserializeOwned + 'static> Connection<S, R> {
         }
     }
 
-    /// Receives values until the end, or until something fails.
+    /// Receives values until the end. What does not decode is an error among them; after any other error nothing more comes.
     ///
     /// # Examples
     /// ```
@@ -327,11 +327,22 @@ impl<S, R: DeserializeOwned + 'static> Connection<S, R> {
     /// sender.send(&1)?;
     /// sender.send(&2)?;
     /// drop(sender);
-    /// assert_eq!(receiver.iter().collect::<Vec<_>>(), [1, 2]);
+    /// assert_eq!(receiver.iter().collect::<Result<Vec<_>, _>>()?, [1, 2]);
     /// # Ok::<(), multiproc::Error>(())
     /// ```
-    pub fn iter(&self) -> impl Iterator<Item = R> {
-        std::iter::from_fn(|| self.recv().ok())
+    pub fn iter(&self) -> impl Iterator<Item = Result<R>> {
+        let mut goes_on = true;
+        std::iter::from_fn(move || {
+            if !goes_on {
+                return None;
+            }
+            let received = self.recv();
+            let failure = received.as_ref().err().map(Error::kind);
+            goes_on = matches!(failure, None | Some(ErrorKind::Decode)) && self.is_readable();
+            let torn = self.stream().is_ok_and(Stream::is_in_the_middle);
+            let ended = failure == Some(ErrorKind::Disconnected) && !torn;
+            (!ended).then_some(received)
+        })
     }
 
     fn recv_until(&self, deadline: Deadline) -> Result<R> {

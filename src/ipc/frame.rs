@@ -173,4 +173,16 @@ mod tests {
         let long = [0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0x80, 0, 0, 0];
         assert_eq!(Header::of(SHORT + 1).as_bytes(), long);
     }
+
+    #[test]
+    fn the_long_form_is_known_by_its_beginning() {
+        let mut incoming = Incoming::default();
+        for (index, &byte) in Header::long(3).as_bytes().iter().enumerate() {
+            assert_eq!(incoming.is_long(), index >= SHORT_HEAD);
+            incoming.wants(3).expect("a good length")[0] = byte;
+            incoming.came(1);
+        }
+        assert_eq!(incoming.announced(3), Ok(Some(3)));
+        assert!(!incoming.is_long());
+    }
 }
