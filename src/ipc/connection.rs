@@ -238,7 +238,7 @@ impl<S, R> Connection<S, R> {
     /// Sends a descriptor as Python's `send_handle` does: outside of any message. In a value, a [`Fd`](crate::Fd) goes with it.
     ///
     /// # Errors
-    /// As [`send_bytes`](Self::send_bytes); [`ErrorKind::Os`] when the connection is not one between processes of this machine.
+    /// As [`send_bytes`](Self::send_bytes); [`ErrorKind::Encode`] when the connection is not one between processes of this machine.
     pub fn send_fd(&self, fd: impl AsFd) -> Result<()> {
         self.stream()?.send_fd(fd.as_fd())
     }

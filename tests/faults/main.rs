@@ -22,6 +22,7 @@ mod bounded;
 mod capacity;
 mod close;
 mod condition;
+mod connection;
 mod drive;
 mod event;
 mod handle;
@@ -65,6 +66,7 @@ fn rows() -> Vec<Row> {
         bounded::rows(),
         event::rows(),
         condition::rows(),
+        connection::rows(),
         rwlock::rows(),
         barrier::rows(),
         value::rows(),

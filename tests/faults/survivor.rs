@@ -86,7 +86,7 @@ pub(crate) struct Waiter<R> {
 }
 
 impl<R: Send + 'static> Waiter<R> {
-    /// Starts `wait` in a thread, and comes back when it sleeps on a futex.
+    /// Starts `wait` in a thread, and comes back when it sleeps on a futex, or for a socket.
     pub(crate) fn asleep_in(wait: impl FnOnce() -> R + Send + 'static) -> Self {
         let (tell, tid) = channel();
         let thread = thread::spawn(move || {
@@ -94,10 +94,18 @@ impl<R: Send + 'static> Waiter<R> {
             wait()
         });
         let tid = tid.recv().unwrap();
-        let futex = format!("{} ", nix::libc::SYS_futex);
+        let sleeps = [
+            nix::libc::SYS_futex,
+            nix::libc::SYS_recvfrom,
+            nix::libc::SYS_poll,
+        ];
+        let sleeps = sleeps.map(|call| format!("{call} "));
         let state = format!("/proc/self/task/{tid}/syscall");
         // One that ends between the two looks has no such file.
-        let asleep = || fs::read_to_string(&state).is_ok_and(|call| call.starts_with(&futex));
+        let asleep = || {
+            fs::read_to_string(&state)
+                .is_ok_and(|now| sleeps.iter().any(|call| now.starts_with(call)))
+        };
         while !thread.is_finished() && !asleep() {
             thread::yield_now();
         }

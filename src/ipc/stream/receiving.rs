@@ -1,5 +1,6 @@
 //! Frames in.
 
+use super::super::frame::Incoming;
 use super::{CUT, Direction, ENDED, Stream, ended, gone, refused};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
@@ -22,10 +23,16 @@ impl Stream {
                 return Ok(());
             }
             match self.receive_some(place, laden, deadline)? {
-                0 => return Err(ended(&incoming)),
+                0 => return Err(self.ended(&incoming)),
                 came => incoming.came(came),
             }
         }
+    }
+
+    /// What came with a message that will never be whole is closed.
+    fn ended(&self, incoming: &Incoming) -> Error {
+        drop(self.came.take());
+        ended(incoming)
     }
 
     /// 0 is the end.
@@ -116,7 +123,7 @@ impl Stream {
             let laden = self.local && incoming.is_long();
             let place = incoming.wants(self.max_message).map_err(refused)?;
             match self.receive_some(place, laden, Deadline::NEVER)? {
-                0 => return Err(ended(&incoming)),
+                0 => return Err(self.ended(&incoming)),
                 came => incoming.came(came),
             }
         }

@@ -17,9 +17,8 @@ impl Stream {
         deadline: Deadline,
     ) -> Result<()> {
         self.may_write()?;
-        if !luggage.is_empty() && !self.local {
-            let text = "descriptors travel only between processes of one machine";
-            return Err(Error::new(ErrorKind::Encode, text));
+        if !luggage.is_empty() {
+            self.must_be_local()?;
         }
         let length = body.len() as u64;
         let header = if luggage.is_empty() {
@@ -34,10 +33,20 @@ impl Stream {
             .and_then(|()| self.send_rest(header, body, &mut sent, deadline));
         match &result {
             Ok(()) => drop(luggage.depart()),
+            // Where nobody is left, nobody can misread the rest.
+            Err(error) if error.kind() == ErrorKind::Disconnected => {}
             Err(_) if sent > 0 && sent < all => self.stop(false, true),
             Err(_) => {}
         }
         result
+    }
+
+    fn must_be_local(&self) -> Result<()> {
+        if self.local {
+            return Ok(());
+        }
+        let text = "descriptors travel only between processes of one machine";
+        Err(Error::new(ErrorKind::Encode, text))
     }
 
     /// Sends the descriptors, each group of them with a byte of the long form's length: then nobody has to look for some before he has
@@ -88,6 +97,7 @@ impl Stream {
     /// Sends a descriptor outside of any frame.
     pub(in crate::ipc) fn send_fd(&self, fd: BorrowedFd<'_>) -> Result<()> {
         self.may_write()?;
+        self.must_be_local()?;
         self.patiently(Direction::Out, Deadline::NEVER, |patient| {
             stream::send_with(self.fd(), [&[1], &[]], &[fd], patient)
         })?;
