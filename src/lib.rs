@@ -57,9 +57,9 @@ pub use bytemuck;
 pub use call::{Arguments, Callable};
 pub use error::{Error, ErrorKind, RemoteError, Result};
 pub use ipc::{
-    AuthKey, Batch, Connection, Fd, GetError, Iter, JoinableIter, JoinableQueue,
-    JoinableQueueBuilder, Leased, Loan, Pipe, PutError, Queue, Receiver, RecvIntoError, Sender,
-    SimpleQueue, TryGetError, TryPutError, wait,
+    Address, AuthKey, Batch, Client, ClientBuilder, Connection, Fd, GetError, Iter, JoinableIter,
+    JoinableQueue, JoinableQueueBuilder, Leased, Listener, ListenerBuilder, Loan, Pipe, PutError,
+    Queue, Receiver, RecvIntoError, Sender, SimpleQueue, TryGetError, TryPutError, wait,
 };
 pub use pool::{AsyncResult, Pool, PoolBuilder, PoolStats};
 pub use process::{

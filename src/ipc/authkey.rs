@@ -4,6 +4,7 @@ use crate::sys::random;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::sync::Arc;
+use subtle::ConstantTimeEq;
 
 /// The key with which the processes of a program authenticate to each other.
 ///
@@ -44,6 +45,12 @@ impl From<&[u8]> for AuthKey {
     }
 }
 
+impl<const N: usize> From<&[u8; N]> for AuthKey {
+    fn from(bytes: &[u8; N]) -> Self {
+        Self(Arc::from(&bytes[..]))
+    }
+}
+
 impl From<Vec<u8>> for AuthKey {
     fn from(bytes: Vec<u8>) -> Self {
         Self(Arc::from(bytes))
@@ -53,9 +60,7 @@ impl From<Vec<u8>> for AuthKey {
 /// Two keys are compared in a time that tells nothing of where they differ.
 impl PartialEq for AuthKey {
     fn eq(&self, other: &Self) -> bool {
-        let pairs = self.0.iter().zip(other.0.iter());
-        let differences = pairs.fold(0, |all, (one, other)| all | (one ^ other));
-        self.0.len() == other.0.len() && std::hint::black_box(differences) == 0
+        self.0.ct_eq(&other.0).into()
     }
 }
 

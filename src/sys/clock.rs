@@ -48,6 +48,15 @@ impl Deadline {
         }
     }
 
+    /// The same, but not after `most`.
+    pub(crate) fn or_earlier(self, most: Instant) -> Self {
+        match self.0 {
+            When::Now => self,
+            When::At(at) => Self(When::At(at.min(most))),
+            When::Never => Self(When::At(most)),
+        }
+    }
+
     /// What is left, at most `slice`; zero when the deadline has passed.
     pub(crate) fn slice(self, slice: Duration) -> Duration {
         self.left().map_or(slice, |left| left.min(slice))
