@@ -51,6 +51,8 @@ impl Pair {
 struct Sends(Pair);
 
 impl Scene for Sends {
+    const IN_KERNEL: bool = true;
+
     fn prepare() -> Self {
         Self(Pair::new())
     }
@@ -79,6 +81,8 @@ impl Scene for Sends {
 struct Receives(Pair);
 
 impl Scene for Receives {
+    const IN_KERNEL: bool = true;
+
     fn prepare() -> Self {
         let pair = Pair::new();
         pair.ours.send(&1).unwrap();
@@ -107,6 +111,8 @@ struct Drops {
 }
 
 impl Scene for Drops {
+    const IN_KERNEL: bool = true;
+
     fn prepare() -> Self {
         Self {
             pair: Some(Pair::new()),
@@ -144,6 +150,8 @@ struct EndSent {
 }
 
 impl Scene for EndSent {
+    const IN_KERNEL: bool = true;
+
     fn prepare() -> Self {
         let (inner, end) = Pipe::new().unwrap();
         let (carrier, other) = Pipe::new().unwrap();
@@ -188,6 +196,8 @@ struct EndReceived {
 }
 
 impl Scene for EndReceived {
+    const IN_KERNEL: bool = true;
+
     fn prepare() -> Self {
         let (inner, end) = Pipe::new().unwrap();
         let (carrier, other) = Pipe::new().unwrap();

@@ -39,6 +39,9 @@ pub(crate) trait Scene: Sized {
     /// Does the section sleep? Then it is watched instruction by instruction.
     const SLEEPS: bool = false;
 
+    /// Is what it changes the kernel's, and nothing in the arena? Then its system calls are what is counted.
+    const IN_KERNEL: bool = false;
+
     /// Is the whole heap filled and checked after every kill, not only after the last?
     const FILLS: bool = false;
 
