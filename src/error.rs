@@ -52,6 +52,10 @@ pub enum ErrorKind {
     Busy,
     /// The barrier is broken: a party timed out, died, or gave up.
     BrokenBarrier,
+    /// There is nothing of that name.
+    NotFound,
+    /// The name is taken.
+    AlreadyExists,
     /// A message is longer than what was agreed to.
     TooLong,
     /// The buffer is smaller than the message.
@@ -84,6 +88,8 @@ impl ErrorKind {
             Self::OwnerDied => "the owner of the lock died",
             Self::Busy => "busy",
             Self::BrokenBarrier => "the barrier is broken",
+            Self::NotFound => "not found",
+            Self::AlreadyExists => "the name is taken",
             Self::TooLong => "message too long",
             Self::BufferTooShort => "buffer too short",
             Self::AuthenticationFailed => "authentication failed",

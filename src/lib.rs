@@ -44,6 +44,7 @@
 mod call;
 mod error;
 mod ipc;
+mod named;
 mod pool;
 mod process;
 mod shm;
@@ -61,6 +62,7 @@ pub use ipc::{
     JoinableQueue, JoinableQueueBuilder, Leased, Listener, ListenerBuilder, Loan, Pipe, PutError,
     Queue, Receiver, RecvIntoError, Sender, SimpleQueue, TryGetError, TryPutError, wait,
 };
+pub use named::{NamedPipe, NamedPipeLines, NamedPipeReader, NamedPipeWriter, cleanup};
 pub use pool::{AsyncResult, Pool, PoolBuilder, PoolStats};
 pub use process::{
     Context, CurrentProcess, JoinHandle, ParentProcess, Process, ProcessBuilder, ProcessState, Run,
@@ -93,6 +95,11 @@ pub type Event = sync::Event<sync::AcrossProcesses>;
 pub mod arena {
     pub use crate::shm::arena::set_size;
     pub use crate::shm::usage::{Usage, usage};
+}
+
+/// Python's `multiprocessing.shared_memory`: segments of memory, and lists in them, that processes share by name, Python programs among them.
+pub mod shared_memory {
+    pub use crate::named::{Item, ShareableList, ShareableListIter, SharedMemory};
 }
 
 /// Python's `threading`: the same primitives between the threads of one process.

@@ -15,7 +15,7 @@ mod connection_error;
 mod ends;
 mod error;
 mod fd;
-mod frame;
+pub(crate) mod frame;
 mod greeting;
 mod greetings;
 mod joinable_queue;

@@ -2,7 +2,7 @@
 
 use super::connection::{self, Answered, Connection};
 use super::running::Reaper;
-use super::server::Request;
+use super::server::{self, Request};
 use super::spares::{self, Spare, Spares};
 use super::start::{self, Started};
 use super::surroundings;
@@ -239,6 +239,20 @@ pub(super) fn renew(rights: u64) -> Result<()> {
     }
     spares::discard(&mut link);
     link.connection = Some(Arc::new(Connection::to_new_server(rights)?));
+    Ok(())
+}
+
+/// Makes sure that this process has a fork server, which survives it and removes what it leaves under a name.
+pub(super) fn keep() -> Result<()> {
+    let mut link = LINK.lock();
+    let connection = link.connection.as_ref();
+    let kept = connection.is_some_and(|connection| !connection.is_gone());
+    if kept || server::is_serving() {
+        return Ok(());
+    }
+    // With the server, its answers have gone.
+    link.spares.lose();
+    link.connection = Some(Arc::new(Connection::to_new_server(limits::rights())?));
     Ok(())
 }
 

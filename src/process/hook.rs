@@ -10,9 +10,10 @@
 
 use super::exec::{Hello, PATIENCE};
 use super::server::{self, Request};
-use super::{child, current, start};
+use super::{child, client, current, start};
 use crate::call::Call;
 use crate::shm::arena::Arena;
+use crate::shm::label;
 use crate::sys::clock::Deadline;
 use crate::sys::{image, process, signal, socket, spawn, thread};
 use std::ffi::{c_char, c_int};
@@ -86,6 +87,7 @@ extern "C" fn hook(argc: c_int, argv: *const *const c_char, envp: *const *const 
     // Before there is a second thread that could fork meanwhile.
     Arena::register();
     start::register_tables();
+    label::set_keeper(client::keep);
     let Some(errand) = take_errand() else {
         return;
     };

@@ -25,6 +25,7 @@ mod handle;
 mod hook;
 mod hooks;
 mod join_handle;
+mod keeping;
 mod logging;
 mod method;
 pub mod os;

@@ -4,12 +4,15 @@
 //! gone. It allocates nothing in the arena and takes no lease, so that no member, dead, mad or stopped, can hold it up.
 
 use super::exec::{self, Hello};
+use super::keeping::Keeping;
 use super::{child, current, panics, surroundings};
 use crate::call::Call;
 use crate::shm::arena::Arena;
 use crate::shm::handle;
+use crate::shm::label::{self, Sweeper};
 use crate::shm::member::{Member, Status};
 use crate::shm::settle;
+use crate::sys::atomic::{AtomicBool, Relaxed};
 use crate::sys::clock::Deadline;
 use crate::sys::process::{self, Fork};
 use crate::sys::{atfork, exit, lifeline, pidfd, signal, socket, spawn, thread};
@@ -58,6 +61,14 @@ impl Request {
     }
 }
 
+/// Is this process a fork server?
+static SERVING: AtomicBool = AtomicBool::new(false);
+
+/// Is this process a fork server?
+pub(super) fn is_serving() -> bool {
+    SERVING.load(Relaxed)
+}
+
 /// After so long without a request the server does what can wait.
 const IDLE: Duration = Duration::from_millis(5);
 
@@ -84,7 +95,9 @@ pub(super) struct Belongings {
 
 #[derive(Debug)]
 struct Server {
+    /// The program that started it is the first of them.
     peers: Vec<Peer>,
+    keeping: Keeping,
     children: Vec<(i32, Member)>,
     /// Children whose start time is not noted yet: that is done when there is nothing else to do.
     unnoted: Vec<(i32, Member)>,
@@ -128,6 +141,7 @@ fn preloaded(call: Call) -> Result<(), String> {
 
 /// Serves until the family is gone. In a child, does not return at all.
 pub(super) fn run(control: OwnedFd, hello: u64, preload: Option<Call>) -> io::Result<()> {
+    SERVING.store(true, Relaxed);
     let own_name = current::program_name();
     nix::sys::prctl::set_name(c"multiproc-fs")?;
     let trouble = begin(preload)?;
@@ -151,16 +165,18 @@ pub(super) fn run(control: OwnedFd, hello: u64, preload: Option<Call>) -> io::Re
     }];
     let mut server = Server {
         peers,
+        keeping: Keeping::new(),
         children: Vec::new(),
         unnoted: Vec::new(),
         signals,
         inherited,
         own_name,
     };
-    while !server.peers.is_empty() {
+    while !server.peers.is_empty() || server.keeping.waits(&server.children) {
         server.turn()?;
     }
     server.reap();
+    label::sweep_or_say(Sweeper::Leaving);
     Ok(())
 }
 
@@ -168,30 +184,42 @@ impl Server {
     /// Waits for something to happen, and deals with all that has.
     fn turn(&mut self) -> io::Result<()> {
         let all = std::iter::once(self.signals.as_fd())
-            .chain(self.peers.iter().map(|peer| peer.control.as_fd()));
+            .chain(self.peers.iter().map(|peer| peer.control.as_fd()))
+            .chain(self.keeping.awaited());
         let mut fds: Vec<PollFd<'_>> = all.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
-        let idle = if self.unnoted.is_empty() {
+        let all_is_done = self.unnoted.is_empty() && self.keeping.has_looked;
+        let idle = if all_is_done {
             Deadline::NEVER
         } else {
             Deadline::after(IDLE)
         };
         if !socket::poll_until(&mut fds, idle)? {
-            for (pid, member) in std::mem::take(&mut self.unnoted) {
-                member.note_start_time(pid);
-            }
+            self.do_what_can_wait();
             return Ok(());
         }
         let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(true)).collect();
         if ready[0] {
             self.reap();
         }
+        let peers = self.peers.len();
         // From the last: a peer that has gone is removed, a new one is added behind the end.
-        for index in (0..ready.len() - 1).rev() {
+        for index in (0..peers).rev() {
             if ready[index + 1] && !self.hear(index) {
                 self.peers.remove(index);
+                self.keeping.peer_has_gone(index);
             }
         }
+        if ready.get(peers + 1) == Some(&true) {
+            self.keeping.first_has_ended();
+        }
         Ok(())
+    }
+
+    fn do_what_can_wait(&mut self) {
+        for (pid, member) in std::mem::take(&mut self.unnoted) {
+            member.note_start_time(pid);
+        }
+        self.keeping.look();
     }
 
     /// Reads one request of a peer; `false` when the peer has gone or makes no sense.
@@ -286,8 +314,13 @@ impl Server {
             };
             let (_, member) = self.children.swap_remove(index);
             self.unnoted.retain(|&(child, _)| child != pid);
+            // Asked first: whoever hears of its end may settle it at once, and then the next member has its place.
+            let named = label::is_named(member);
             member.set_status(Status::Reaped(status));
             settle::announce(member);
+            if named {
+                label::sweep_or_say(Sweeper::Other);
+            }
         }
     }
 }
@@ -299,6 +332,7 @@ fn fork() -> io::Result<Fork> {
 }
 
 fn become_child(fds: Belongings, request: Request, inherited: &[u32]) -> ! {
+    SERVING.store(false, Relaxed);
     let own = [Some(&fds.control), fds.tie.as_ref(), fds.parcel.as_ref()];
     let own = own.into_iter().flatten().map(AsFd::as_fd);
     // The arena's too: this child may have to start a fork server of its own.

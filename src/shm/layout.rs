@@ -138,6 +138,9 @@ pub(crate) const CLEANED: u32 = 32;
 /// In [`Slot::flags`]: it has taken [lent](super::lent) messages.
 pub(crate) const LENT: u32 = 16;
 
+/// In [`Slot::flags`]: it has made [named](super::label) things.
+pub(crate) const NAMED: u32 = 64;
+
 /// One object.
 #[repr(C, align(256))]
 #[derive(Debug)]

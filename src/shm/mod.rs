@@ -19,6 +19,7 @@ pub(crate) mod blocks;
 pub(crate) mod epitaph;
 pub(crate) mod handle;
 pub(crate) mod keeper;
+pub(crate) mod label;
 pub(crate) mod layout;
 pub(crate) mod lease;
 pub(crate) mod lent;

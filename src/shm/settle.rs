@@ -10,6 +10,7 @@
 use super::arena::Arena;
 use super::blocks::{self, Block, Owner};
 use super::keeper::Internal;
+use super::label::{self, Sweeper};
 use super::layout::{CLEANED, Kind, LIVED, OWNS_BLOCKS, Slot};
 use super::member::{self, Identity, Member, State, Status};
 use super::message;
@@ -185,6 +186,10 @@ pub(super) fn held(arena: &Arena, slot: u32, number: u32) -> bool {
 pub(crate) fn settle(member: Member) -> Result<()> {
     let arena = Arena::get()?;
     announce(member);
+    if label::is_named(member) {
+        // Before the slot forgets it, and before the lease: this takes its time.
+        label::sweep_or_say(Sweeper::Other);
+    }
     let me = member::me()?;
     let lease = &arena.header().settling;
     let _taken = lease.take::<Internal>(me, Deadline::NEVER);
