@@ -8,10 +8,10 @@ use super::greetings::{Accepted, Greetings, House, earlier};
 use super::listener_builder::ListenerBuilder;
 use super::stream::{Stream, Ways};
 use crate::error::{Error, ErrorKind, Result};
+use crate::shm::label::Label;
 use crate::sys::clock::Deadline;
 use crate::sys::epoll::Epoll;
 use crate::sys::listening::Listening;
-use crate::sys::socket_file::SocketFile;
 use crate::sys::{atfork, companions, stream};
 use nix::poll::{PollFd, PollFlags};
 use std::cell::RefCell;
@@ -68,7 +68,7 @@ struct Open {
     patience: Duration,
     max_message: u64,
     /// Removes the path of the socket.
-    file: Option<SocketFile>,
+    file: Option<Label>,
     process: u32,
     foreign: u32,
 }
@@ -97,7 +97,7 @@ impl Listener {
 
     pub(super) fn listen(
         socket: Listening,
-        file: Option<SocketFile>,
+        file: Option<Label>,
         key: Option<(AuthKey, bool)>,
         (patience, max_message): (Duration, u64),
     ) -> Result<Self> {

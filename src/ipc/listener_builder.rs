@@ -5,9 +5,9 @@ use super::authkey::AuthKey;
 use super::listener::Listener;
 use super::stream::Ways;
 use crate::error::{Error, ErrorKind, Result};
+use crate::shm::label::{self, Label};
 use crate::sys::listening::Listening;
 use crate::sys::random;
-use crate::sys::socket_file::SocketFile;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -90,7 +90,8 @@ impl ListenerBuilder {
 
     /// Listens.
     ///
-    /// **When this process is killed**, the path of a Unix socket may stay behind, where nobody listens.
+    /// **When this process is killed**, the path of a Unix socket is removed by its fork server, or by whoever of the family
+    /// notices; see [`cleanup`](crate::cleanup).
     ///
     /// # Errors
     /// [`ErrorKind::Os`] when somebody else is there (`AddrInUse`), also a path that was left behind; [`ErrorKind::InvalidInput`] when a path
@@ -105,18 +106,18 @@ impl ListenerBuilder {
     }
 }
 
-fn listen(address: &Address, backlog: u32, mode: u32) -> Result<(Listening, Option<SocketFile>)> {
-    // Here the path gets its label, so that it goes when this process is killed.
-    let socket = Listening::new(&address.name(), backlog, mode);
-    let socket = socket.map_err(|error| failed(address, error))?;
-    let file = match address {
-        Address::Unix(path) => SocketFile::of(path),
+fn listen(address: &Address, backlog: u32, mode: u32) -> Result<(Listening, Option<Label>)> {
+    let mut label = match address {
+        Address::Unix(path) if !path.as_os_str().is_empty() => Some(label::socket(path)?),
         _ => None,
     };
-    Ok((socket, file))
+    let socket = Listening::new(&address.name(), backlog, mode);
+    let socket = socket.map_err(|error| failed(address, error))?;
+    label.as_mut().map_or(Ok(()), Label::bound)?;
+    Ok((socket, label))
 }
 
-fn listen_anywhere(backlog: u32) -> Result<(Listening, Option<SocketFile>)> {
+fn listen_anywhere(backlog: u32) -> Result<(Listening, Option<Label>)> {
     let mut folder = std::env::temp_dir();
     if folder.as_os_str().len() > 60 {
         folder = PathBuf::from("/tmp");

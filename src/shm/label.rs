@@ -73,7 +73,6 @@ pub(crate) fn fifo(path: &Path) -> Result<Label> {
     Ok(label)
 }
 
-#[expect(dead_code, reason = "listeners come next")]
 /// Labels the path of a socket that is about to be bound; [`Label::bound`] says that it was.
 pub(crate) fn socket(path: &Path) -> Result<Label> {
     let failed = |error| Error::os(format!("the socket {}", path.display()), error);
@@ -161,7 +160,6 @@ impl Label {
         Ok(())
     }
 
-    #[expect(dead_code, reason = "listeners come next")]
     /// The socket was bound: from now on it is ours.
     pub(crate) fn bound(&mut self) -> Result<()> {
         self.note_object(&self.record.path.clone())

@@ -31,7 +31,6 @@ pub(crate) mod process;
 pub(crate) mod random;
 pub(crate) mod signal;
 pub(crate) mod socket;
-pub(crate) mod socket_file;
 pub(crate) mod spawn;
 pub(crate) mod stream;
 pub(crate) mod thread;
