@@ -27,6 +27,10 @@ mod condition_death;
 mod condition_processes;
 mod condition_waits;
 mod conditions;
+mod connection;
+mod connection_death;
+mod connection_ends;
+mod connection_travel;
 mod copied;
 mod disconnected;
 mod ends;
@@ -39,6 +43,7 @@ mod examples_sync;
 mod executable;
 mod exits;
 mod family;
+mod fd;
 mod forks;
 mod helper;
 mod hostile;
@@ -57,6 +62,8 @@ mod many;
 mod methods;
 mod misuse;
 mod outcomes;
+mod pipe;
+mod pipe_life;
 mod pool;
 mod pool_death;
 mod pool_end;
@@ -115,6 +122,7 @@ mod travel;
 mod value;
 mod value_death;
 mod value_types;
+mod wait;
 mod ways;
 mod wordcount;
 
@@ -167,6 +175,14 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     disconnected::tests,
     in_flight::tests,
     interrupts::tests,
+    pipe::tests,
+    pipe_life::tests,
+    connection::tests,
+    connection_ends::tests,
+    connection_travel::tests,
+    connection_death::tests,
+    fd::tests,
+    wait::tests,
     joinable::tests,
     joinable_leases::tests,
     queue_batch_values::tests,
