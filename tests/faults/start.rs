@@ -3,12 +3,15 @@
 use crate::row::{Keep, Row, Scene, Victim, row};
 use crate::survivor::{Blob, warm};
 use crate::tracee::{begins, ends, section};
-use multiproc::{ErrorKind, JoinHandle, Lock, Process, arena, at_exit, set_spare_children};
+use multiproc::{
+    Connection, ErrorKind, JoinHandle, Lock, Pipe, Process, arena, at_exit, set_spare_children,
+};
 use std::cell::Cell;
 
 pub(crate) fn rows() -> Vec<Row> {
     vec![
         row::<Asks>("start::asks", "asks the fork server and gives the order").long(),
+        row::<Laden>("start::laden", "an end of a connection among the arguments").long(),
         row::<HandsOver>("start::hands_over", "gives the order to a spare child").long(),
         row::<LeavesValue>("start::leaves_value", "a value in a block").long(),
     ]
@@ -66,6 +69,47 @@ impl Scene for Asks {
 
     fn check(self, _left: bool) {
         self.0.is_whole_again();
+    }
+}
+
+/// The end that its child was to have is closed with it, wherever it is.
+struct Laden {
+    family: Family,
+    ours: Connection<u32>,
+    theirs: Cell<Option<Connection<u32>>>,
+}
+
+fn says_five(end: Connection<u32>) {
+    end.send(&5).unwrap();
+}
+
+impl Scene for Laden {
+    fn prepare() -> Self {
+        let (ours, theirs) = Pipe::new().unwrap();
+        Self {
+            family: Family::now(),
+            ours,
+            theirs: Cell::new(Some(theirs)),
+        }
+    }
+
+    fn start(&self, keep: &Keep) -> Process {
+        let child = |end: Connection<u32>, taken: Lock| {
+            let first = Process::builder(takes_five, (5,)).start().unwrap();
+            first.join().unwrap();
+            warm(&taken);
+            let builder = Process::builder(says_five, (end,));
+            let started = section(|| builder.start());
+            assert_eq!(started.unwrap().join().unwrap(), 0);
+        };
+        let arguments = (self.theirs.take().unwrap(), keep.taken.clone());
+        Process::builder(child, arguments).start().unwrap()
+    }
+
+    fn check(self, _left: bool) {
+        let said: Vec<u32> = self.ours.iter().map(Result::unwrap).collect();
+        assert!([5].starts_with(&said), "{said:?}");
+        self.family.is_whole_again();
     }
 }
 
