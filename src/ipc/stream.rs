@@ -42,8 +42,8 @@ pub(super) struct Stream {
     came: RefCell<Vec<OwnedFd>>,
     moves: i32,
     foreign: u32,
-    /// How often it is looked for something to receive before the thread sleeps.
-    looks: Cell<u32>,
+    /// How often it is looked for something to receive, and for room to send, before the thread sleeps.
+    looks: [Cell<u32>; 2],
 }
 
 /// Which way an end goes, and what else is to be said of it elsewhere.
@@ -71,6 +71,13 @@ const CUT: &str = "the other end of the connection was closed in the middle of a
 
 fn ended(incoming: &Incoming) -> Error {
     gone(if incoming.is_empty() { ENDED } else { CUT })
+}
+
+/// Learns from a sleep: a peer that answers at once is worth being looked for.
+fn slept(looks: &Cell<u32>, time: Duration) {
+    let before = looks.get();
+    let better = if time < SHORT { before * 2 } else { before / 2 };
+    looks.set(better.clamp(1, MOST_LOOKS));
 }
 
 /// Which way bytes go.
@@ -132,7 +139,7 @@ impl Stream {
             came: RefCell::default(),
             moves,
             foreign: atfork::foreign(),
-            looks: Cell::new(1),
+            looks: [const { Cell::new(1) }; 2],
         }
     }
 
@@ -211,12 +218,12 @@ impl Stream {
         let failed = |error| failed(direction, error);
         // Without a deadline, the call itself may wait; if it does not, the socket was told so by somebody else.
         let patient = deadline.left().is_none() && !companions::any();
-        let looks = match direction {
-            Direction::In if thread::cpus() > 1 => self.looks.get(),
-            Direction::In | Direction::Out if patient => 0,
-            Direction::In | Direction::Out => 1,
+        let looks = &self.looks[direction as usize];
+        let times = match thread::cpus() {
+            1 => u32::from(!patient),
+            _ => looks.get(),
         };
-        for _ in 0..looks {
+        for _ in 0..times {
             match call(false) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return other.map_err(failed),
@@ -230,7 +237,7 @@ impl Stream {
             match call(patient) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => {
-                    self.slept(asleep.elapsed());
+                    slept(looks, asleep.elapsed());
                     return other.map_err(failed);
                 }
             }
@@ -242,13 +249,6 @@ impl Stream {
                 return Err(ErrorKind::TimedOut.into());
             }
         }
-    }
-
-    /// Learns from a sleep: a peer that answers at once is worth being looked for.
-    fn slept(&self, time: Duration) {
-        let looks = self.looks.get();
-        let better = if time < SHORT { looks * 2 } else { looks / 2 };
-        self.looks.set(better.clamp(1, MOST_LOOKS));
     }
 
     fn may_read(&self) -> Result<()> {
