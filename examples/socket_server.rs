@@ -1,7 +1,7 @@
 //! Python: `server.accept()` in a loop, `Process(target=talk, args=(conn, addr))` for each connection, `conn.recv`, `conn.send`;
 //! the client's `connect`, `send`, `recv`.
 //!
-//! A connection cannot be serialised, so the process is a fork, which copies it. There the server never ends, here it serves two
+//! The process is a fork, which copies the connection; in `echo_server` it is sent. There the server never ends, here it serves two
 //! clients, which are processes too.
 #![expect(clippy::print_stdout, reason = "an example speaks")]
 
