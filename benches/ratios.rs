@@ -18,6 +18,7 @@ mod parts {
     pub(crate) mod mode;
     pub(crate) mod ours;
     pub(crate) mod pinned;
+    pub(crate) mod pipe_ratios;
     pub(crate) mod posix;
     pub(crate) mod queue_ratios;
     pub(crate) mod rivals;
@@ -29,6 +30,7 @@ mod parts {
     pub(crate) mod tasks;
     pub(crate) mod traffic;
     pub(crate) mod ways;
+    pub(crate) mod wires;
 }
 
 use parts::mode::sized;
@@ -47,6 +49,7 @@ fn main() {
     parts::crew::count_cpus();
     parts::sync_ratios::all();
     parts::queue_ratios::all();
+    parts::pipe_ratios::all();
     pool();
     starts();
 }
