@@ -7,7 +7,7 @@ use crate::source::{File, cases};
 use std::collections::BTreeSet;
 
 /// What must have a line: the section, by CPython's classes or by the kind of pain, and its cases.
-pub(crate) const EXPECTED: [(&str, &[&str]); 15] = [
+pub(crate) const EXPECTED: [(&str, &[&str]); 17] = [
     (
         "process",
         &[
@@ -74,6 +74,40 @@ pub(crate) const EXPECTED: [(&str, &[&str]); 15] = [
         &["R1", "R2", "R3", "R4", "R5", "R6", "R7"],
     ),
     ("pains of signals", &["I1", "I2", "I3"]),
+    (
+        "connections",
+        &[
+            "test_connection",
+            "test_duplex_false",
+            "test_spawn_close",
+            "test_sendbytes",
+            "test_fd_transfer",
+            "test_large_fd_transfer",
+            "test_missing_fd_transfer",
+            "test_context",
+            "TestPoll.test_empty_string",
+            "TestPoll.test_strings",
+            "TestPoll.test_boundaries",
+            "TestPoll.test_dont_merge",
+            "test_pickling",
+            "test_access",
+            "test_invalid_handles",
+            "TestIgnoreEINTR.test_ignore",
+            "TestTimeouts.test_timeout",
+        ],
+    ),
+    (
+        "wait",
+        &[
+            "test_wait",
+            "test_wait_socket",
+            "test_wait_slow",
+            "test_wait_socket_slow",
+            "test_wait_timeout",
+            "test_wait_integer",
+            "test_neg_timeout",
+        ],
+    ),
     (
         "queues",
         &[
