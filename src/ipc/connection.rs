@@ -26,8 +26,14 @@ use std::time::Duration;
 ///
 /// **When the process at the other end dies**, what it had sent wholly is received, and then [`ErrorKind::Disconnected`], at once, also in
 /// the middle of a message; sending fails with the same. Dropping or closing an end does this too, even where children that were
-/// forked meanwhile have copies of it. (A child that was *forked* with an end ([`Process::fork`](crate::Process::fork)), and killed: its parent hears
-/// of it at once when it waits for the connection; others hear of it when the parent notices.)
+/// forked meanwhile have copies of it.
+///
+/// # Forks
+/// A fork copies all connections of a process. Those of a [`Process::fork`](crate::Process::fork) that its closure has not captured are not
+/// the child's: it must not close them, or it ends them for its parent too. A child that was forked with an end and is killed: its parent hears of
+/// it at once when it waits for the connection, others when the parent notices. After a fork that this crate does not make (and
+/// [`os::fork`](crate::os::fork)), both sides only close what was there before, and do not end it: then the other end of a connection waits for the
+/// last copy. The same goes for an end that was sent through a connection, or captured by a detached child of a child.
 ///
 /// # Differences from Python
 /// `recv` at the end of file answers [`ErrorKind::Disconnected`] where Python raises `EOFError`; offsets and sizes are slices; received
@@ -170,7 +176,8 @@ impl<S, R> Connection<S, R> {
         self.stream()?.poll(Deadline::after(timeout))
     }
 
-    /// Closes this end: the other one receives what was sent, and then the end. Closing twice does nothing.
+    /// Closes this end: the other one receives what was sent, and then the end. Closing twice does nothing. A forked child closes only
+    /// what it has captured: see [above](Self#forks).
     pub fn close(&mut self) {
         self.stream = None;
     }
@@ -384,8 +391,9 @@ impl<S, R> Serialize for Connection<S, R> {
             let text = "a connection that has received a part of a message cannot travel";
             return Err(Z::Error::custom(text));
         }
-        let number = descriptors::put(stream.fd(), true).map_err(Z::Error::custom)?;
         let ways = stream.ways();
+        let directions = [ways.readable, ways.writable];
+        let number = descriptors::put(stream.fd(), Some(directions)).map_err(Z::Error::custom)?;
         (number, ways.readable, ways.writable, ways.max_message).serialize(serializer)
     }
 }

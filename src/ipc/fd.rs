@@ -78,7 +78,7 @@ impl<T: AsFd> AsFd for Fd<T> {
 
 impl<T: AsFd> Serialize for Fd<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let number = descriptors::put(self.0.as_fd(), false).map_err(serde::ser::Error::custom)?;
+        let number = descriptors::put(self.0.as_fd(), None).map_err(serde::ser::Error::custom)?;
         number.serialize(serializer)
     }
 }

@@ -5,14 +5,18 @@ use super::greeting::{Greeting, Progress, Terms, Trouble};
 use crate::error::{Error, Result};
 use crate::sys::clock::Deadline;
 use crate::sys::epoll::Epoll;
+use crate::sys::limits;
 use crate::sys::listening::{self, Listening};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// Handshakes at one time. More who connect wait in the backlog.
-const MOST: usize = 4096;
+/// Handshakes at one time, and no more than leave descriptors for everything else. More who connect wait in the backlog.
+const MOST: u64 = 4096;
+
+/// Events between two looks at the clock.
+const EVENTS: u32 = 64;
 
 /// The number of the listening socket; handshakes have those from 1 on.
 const LISTENING: u64 = 0;
@@ -31,6 +35,7 @@ pub(super) struct Greetings {
     due: BTreeSet<(Instant, u64)>,
     /// Nobody else is let in until one of these has ended.
     full: bool,
+    most: u64,
 }
 
 #[derive(Debug)]
@@ -58,6 +63,7 @@ impl Greetings {
             open: BTreeMap::new(),
             due: BTreeSet::new(),
             full: false,
+            most: most(),
         })
     }
 
@@ -72,10 +78,14 @@ impl Greetings {
         self.set_full(house, false)
     }
 
-    /// Lets in who is ready at this instant; `None` when nobody is.
+    /// Lets in who is ready at this instant; `None` when nobody is, or when there is so much to do that the caller should look at the
+    /// clock.
     pub(super) fn next(&mut self, house: House<'_>) -> Result<Option<Accepted>> {
         let failed = |error| Error::os("watch a listener", error);
-        while let Some(number) = house.epoll.ready().map_err(failed)? {
+        for _ in 0..EVENTS {
+            let Some(number) = house.epoll.ready().map_err(failed)? else {
+                break;
+            };
             let accepted = match number {
                 LISTENING => self.admit(house)?,
                 number => self.step(house, number)?,
@@ -139,7 +149,7 @@ impl Greetings {
             due,
         };
         self.open.insert(number, guest);
-        let full = self.open.len() >= MOST;
+        let full = self.open.len() as u64 >= self.most;
         if full {
             self.set_full(house, true)
         } else {
@@ -230,6 +240,11 @@ impl Guest {
             }
         }
     }
+}
+
+fn most() -> u64 {
+    let limit = limits::limit(nix::libc::RLIMIT_NOFILE);
+    limit.map_or(MOST, |(soft, _)| MOST.min(soft / 4)).max(1)
 }
 
 /// What overflows the clock is a century from now.

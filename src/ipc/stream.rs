@@ -6,7 +6,7 @@ mod sending;
 use super::frame::{Incoming, Refused};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
-use crate::sys::stream::Sort;
+use crate::sys::stream::{Came, Moves, Sort};
 use crate::sys::{atfork, companions, stream, thread};
 use nix::poll::{PollFd, PollFlags};
 use std::cell::{Cell, RefCell};
@@ -39,8 +39,8 @@ pub(super) struct Stream {
     pub(super) max_message: u64,
     incoming: RefCell<Incoming>,
     /// Descriptors that came with the message that is being received.
-    came: RefCell<Vec<OwnedFd>>,
-    moves: i32,
+    came: RefCell<Came>,
+    moves: Moves,
     foreign: u32,
     /// How often it is looked for something to receive, and for room to send, before the thread sleeps.
     looks: [Cell<u32>; 2],
@@ -125,10 +125,10 @@ impl Stream {
 
     /// One of a pair that was just made.
     pub(super) fn of_pair(fd: OwnedFd, ways: Ways) -> Self {
-        Self::made(fd, ways, true, 0)
+        Self::made(fd, ways, true, [0; 2])
     }
 
-    fn made(fd: OwnedFd, ways: Ways, local: bool, moves: i32) -> Self {
+    fn made(fd: OwnedFd, ways: Ways, local: bool, moves: Moves) -> Self {
         Self {
             fd,
             readable: Cell::new(ways.readable),
@@ -176,7 +176,9 @@ impl Stream {
                 writable: !readable,
                 max_message: self.max_message,
             };
-            Ok::<_, Error>(Self::made(fd, ways, self.local, self.moves))
+            let mut half = Self::made(fd, ways, self.local, self.moves);
+            half.foreign = self.foreign;
+            Ok::<_, Error>(half)
         };
         let halves = (half(true)?, half(false)?);
         // They end it now, each its direction.
@@ -216,24 +218,22 @@ impl Stream {
         mut call: impl FnMut(bool) -> io::Result<usize>,
     ) -> Result<usize> {
         let failed = |error| failed(direction, error);
-        // Without a deadline, the call itself may wait; if it does not, the socket was told so by somebody else.
-        let patient = deadline.left().is_none() && !companions::any();
         let looks = &self.looks[direction as usize];
-        let times = match thread::cpus() {
-            1 => u32::from(!patient),
-            _ => looks.get(),
-        };
+        let times = if thread::cpus() > 1 { looks.get() } else { 0 };
         for _ in 0..times {
             match call(false) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => return other.map_err(failed),
             }
             if deadline.passed() {
-                return Err(ErrorKind::TimedOut.into());
+                break;
             }
         }
+        let _waiting = companions::waiting();
         let asleep = Instant::now();
         loop {
+            // Without a deadline the call itself may wait; if it does not, the socket was told so by somebody else.
+            let patient = deadline.left().is_none() && !companions::any();
             match call(patient) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => {
@@ -278,8 +278,9 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let copied_by_others = self.foreign != atfork::foreign();
-        if !copied_by_others && stream::moves(self.fd()) == self.moves {
-            stream::end(self.fd(), self.readable.get(), self.writable.get());
+        if !copied_by_others {
+            let which = [self.readable.get(), self.writable.get()];
+            stream::end_unmoved(self.fd(), which, self.moves);
         }
     }
 }

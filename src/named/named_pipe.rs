@@ -5,10 +5,10 @@ use super::writer::NamedPipeWriter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::label::{self, Label};
 use crate::sys::clock::Deadline;
+use crate::sys::companions;
 use crate::sys::fifo::{self, Opens};
 use crate::sys::file::{self, Identity};
 use crate::sys::private::Private;
-use crate::sys::socket;
 use nix::poll::{PollFd, PollFlags};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -157,7 +157,7 @@ impl NamedPipe {
                     .map(|opens| PollFd::new(opens.as_fd(), PollFlags::POLLIN)),
             );
             let slice = slice_of(deadline, opens.is_none());
-            let polled = socket::poll_until(&mut fds, slice);
+            let polled = companions::poll_until(&mut fds, slice);
             let ready = polled.map_err(|error| failed(&self.path, error))?;
             if let Some(opens) = &opens {
                 opens.forget();
@@ -181,7 +181,7 @@ impl NamedPipe {
                 .as_ref()
                 .map(|opens| PollFd::new(opens.as_fd(), PollFlags::POLLIN));
             let mut fds: Vec<PollFd<'_>> = fds.into_iter().collect();
-            let polled = socket::poll_until(&mut fds, slice_of(deadline, true));
+            let polled = companions::poll_until(&mut fds, slice_of(deadline, true));
             let ready = polled.map_err(|error| failed(&self.path, error))?;
             if let Some(opens) = &opens {
                 opens.forget();

@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::ipc::frame::{Incoming, Refused};
 use crate::sys::clock::Deadline;
-use crate::sys::{fifo, socket};
+use crate::sys::{companions, fifo};
 use nix::poll::{PollFd, PollFlags};
 use std::fmt;
 use std::fs::File;
@@ -74,7 +74,7 @@ impl NamedPipeReader {
                 Err(error) => return Err(error),
             }
             let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
-            if !socket::poll_until(&mut fds, deadline)? {
+            if !companions::poll_until(&mut fds, deadline)? {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }

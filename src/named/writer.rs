@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::ipc::frame::Header;
 use crate::sys::clock::Deadline;
-use crate::sys::{fifo, socket};
+use crate::sys::{companions, fifo};
 use nix::poll::{PollFd, PollFlags};
 use std::fmt;
 use std::fs::File;
@@ -117,7 +117,7 @@ impl NamedPipeWriter {
                 other => return other,
             }
             let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLOUT)];
-            if !socket::poll_until(&mut fds, deadline)? {
+            if !companions::poll_until(&mut fds, deadline)? {
                 return Err(io::ErrorKind::TimedOut.into());
             }
         }

@@ -8,7 +8,7 @@ use super::hooks::Around;
 use super::panics::{self, Panic};
 use super::report;
 use super::server::{Belongings, Request};
-use super::start::{self, Closure};
+use super::start::{self, Closure, Parcel};
 use super::surroundings::Surroundings;
 use crate::call::{self, Call};
 use crate::error::{ErrorKind, Result};
@@ -16,7 +16,6 @@ use crate::shm::arena::Arena;
 use crate::shm::blocks::Block;
 use crate::shm::message::Cargo;
 use crate::shm::{Member, member, message};
-use crate::sys::descriptor::Shared;
 use crate::sys::signal::AllBlocked;
 use crate::sys::{lifeline, process, signal, spawn, thread};
 use crate::wire::{self, Bytes, descriptors};
@@ -75,7 +74,7 @@ pub(super) fn live_forked(
     let code = match body {
         _ if hooked.is_err() => fail("a function registered by at_fork panicked"),
         Body::Message(block, parcel) => {
-            let parcel = parcel.and_then(Shared::take);
+            let parcel = parcel.and_then(Parcel::take);
             obey(block, guard, parcel, Where::FreshThread)
         }
         Body::Copied(order, closure) => match become_ordered(order, guard) {

@@ -17,14 +17,14 @@ use super::child::{self, Order};
 use super::hooks;
 use super::panics;
 use super::running::Reaper;
-use super::start::{Closure, Started};
+use super::start::{Closure, Parcel, Started};
 use super::{client, exec, exit};
 use crate::error::{Error, Result};
 use crate::shm::blocks::Block;
 use crate::shm::{Member, handle};
 use crate::sys::process::{self, Fork};
 use crate::sys::signal::AllBlocked;
-use crate::sys::{atfork, descriptor, image, pidfd};
+use crate::sys::{atfork, image, pidfd};
 use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::os::fd::OwnedFd;
@@ -32,7 +32,7 @@ use std::os::fd::OwnedFd;
 /// What a forked child runs.
 pub(super) enum Body<'a> {
     /// An order and arguments in a block, as for every other start method.
-    Message(Block, Option<&'a descriptor::Shared>),
+    Message(Block, Option<&'a Parcel>),
     Copied(&'a Order, Closure),
 }
 

@@ -9,9 +9,9 @@ use crate::error::{Error, ErrorKind, RemoteError, Result};
 use crate::shm::member::Status;
 use crate::shm::{Member, settle};
 use crate::sys::atfork::Forkable;
-use crate::sys::atomic::{AtomicU32, Relaxed};
+use crate::sys::atomic::{AtomicU32, SeqCst};
 use crate::sys::clock::Deadline;
-use crate::sys::companions::Companions;
+use crate::sys::companions::{self, Companions};
 use crate::sys::private::Private;
 use crate::sys::{atfork, descriptor, pidfd, process, socket};
 use nix::poll::{PollFd, PollFlags};
@@ -103,7 +103,8 @@ impl Forkable for Siblings {
                 server.close();
             }
         }
-        KEPT.0.store(0, Relaxed);
+        KEPT.0.store(0, SeqCst);
+        companions::forget_waiting();
         CHILDREN.acquire();
         CHILDREN.child();
     }
@@ -119,7 +120,7 @@ pub(super) struct Keepsakes(AtomicU32);
 
 impl Companions for Keepsakes {
     fn any(&self) -> bool {
-        self.0.load(Relaxed) > 0
+        self.0.load(SeqCst) > 0
     }
 
     fn poll_until(&self, fds: &mut [PollFd<'_>], deadline: Deadline) -> io::Result<bool> {
@@ -142,6 +143,29 @@ impl Companions for Keepsakes {
     }
 }
 
+/// Threads that wait for a connection already do not know of this child: another one waits for its end in their place.
+fn watch_for_others(child: &Arc<Running>) {
+    if !companions::somebody_waits() {
+        return;
+    }
+    let child = Arc::clone(child);
+    let name = child.name().to_owned();
+    let watch = move || {
+        let ended = child
+            .pidfd()
+            .map(|pidfd| pidfd::wait(pidfd, Deadline::NEVER));
+        if let Some(Ok(true)) = ended {
+            let _ended = child.try_wait();
+        }
+    };
+    let thread = std::thread::Builder::new().name("multiproc-kept".to_owned());
+    if let Err(error) = thread.spawn(watch) {
+        log::warn!(
+            "whoever waits for a connection may not hear of the end of process {name}: {error}"
+        );
+    }
+}
+
 /// Was a child of this process, whose end nobody has seen, forked from it?
 pub(super) fn has_forked() -> bool {
     let children = CHILDREN.lock();
@@ -158,7 +182,8 @@ pub(super) fn children() -> Vec<Arc<Running>> {
 /// Notes a child, and reaps those that ended and that nobody has a handle of.
 pub(super) fn add(child: &Arc<Running>) {
     if child.kept.lock().is_some() {
-        KEPT.0.fetch_add(1, Relaxed);
+        KEPT.0.fetch_add(1, SeqCst);
+        watch_for_others(child);
     }
     CHILDREN.lock().push(Arc::clone(child));
     for other in children() {
@@ -215,7 +240,7 @@ impl Running {
         // What was captured may do anything when it goes, ask about this process as well.
         let kept = self.kept.lock().take();
         if kept.is_some() {
-            KEPT.0.fetch_sub(1, Relaxed);
+            KEPT.0.fetch_sub(1, SeqCst);
         }
         drop(kept);
         Ok(Some(answer))

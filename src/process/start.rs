@@ -20,7 +20,7 @@ use crate::sys::atfork::{self, Forkable};
 use crate::sys::atomic::{AtomicBool, Release, SeqCst};
 use crate::sys::private::Private;
 use crate::sys::{companions, descriptor};
-use crate::wire::descriptors::Luggage;
+use crate::wire::descriptors::{Ends, Luggage};
 use crate::wire::{self, Bytes};
 use std::any::Any;
 use std::fmt;
@@ -166,10 +166,10 @@ impl Work {
     }
 }
 
-/// The descriptors among the arguments, on their way.
-struct Parcel {
+/// The descriptors among the arguments, on their way. If they do not arrive, the ends among them are ended: nobody else has them.
+pub(super) struct Parcel {
     socket: descriptor::Shared,
-    luggage: Luggage,
+    ends: Option<Ends>,
 }
 
 impl Parcel {
@@ -178,21 +178,39 @@ impl Parcel {
             return Ok(None);
         }
         let socket = luggage.pack();
-        let socket = socket.map_err(|error| Error::os("send descriptors to a process", error))?;
-        Ok(Some(Self {
-            socket: descriptor::Shared::new(socket),
-            luggage,
-        }))
+        let ends = luggage.depart();
+        match socket {
+            Ok(socket) => Ok(Some(Self {
+                socket: descriptor::Shared::new(socket),
+                ends: Some(ends),
+            })),
+            Err(error) => {
+                drop(ends.into_ending());
+                Err(Error::os("send descriptors to a process", error))
+            }
+        }
+    }
+
+    /// In a forked child: takes the way to its own copies, and leaves the parent's.
+    pub(super) fn take(&self) -> Option<OwnedFd> {
+        self.ends.iter().for_each(Ends::close);
+        self.socket.take()
     }
 
     /// The child runs. Where another one may have copied the ends that it has now, they are ended when its death is noticed.
-    fn deliver(self) -> Kept {
-        let ends = self.luggage.depart();
+    fn deliver(mut self) -> Kept {
+        let ends = self.ends.take()?;
         let copied = atfork::foreign() > 0 || running::has_forked();
         if !copied {
             return None;
         }
         ends.into_ending().map(|ending| Box::new(ending) as _)
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        drop(self.ends.take().and_then(Ends::into_ending));
     }
 }
 
@@ -366,7 +384,6 @@ fn deliver(
     stored: Result<Block>,
     parcel: Option<&Parcel>,
 ) -> Result<Started> {
-    let socket = parcel.map(|parcel| &parcel.socket);
     match begun {
         Begun::Served(begun) => {
             let given = stored.and_then(|message| begun.member().give_order(message));
@@ -375,7 +392,7 @@ fn deliver(
             given.and(finished)
         }
         Begun::Forked(member) => {
-            let body = Body::Message(stored?, socket);
+            let body = Body::Message(stored?, parcel);
             direct::start(member, detached, body).map(|started| started.0)
         }
         Begun::Spawned(member) => {
@@ -385,7 +402,7 @@ fn deliver(
                 detached,
                 laden: parcel.is_some(),
             };
-            exec::start(request, socket.and_then(descriptor::Shared::as_fd))
+            exec::start(request, parcel.and_then(|parcel| parcel.socket.as_fd()))
         }
     }
 }

@@ -44,52 +44,73 @@ pub(crate) fn sort(fd: BorrowedFd<'_>) -> Sort {
     if getsockopt(&fd, sockopt::SockType) != Ok(SockType::Stream) {
         return Sort::Other;
     }
-    match option(fd, libc::SO_DOMAIN) {
+    match option(fd, libc::SO_DOMAIN, 0) {
         Ok(libc::AF_UNIX) => Sort::Local,
         _ => Sort::Remote,
     }
 }
 
-/// The size of an option.
-const INTEGER: libc::socklen_t = 4;
-
-fn option(fd: BorrowedFd<'_>, name: libc::c_int) -> nix::Result<libc::c_int> {
-    let mut value: libc::c_int = 0;
-    let mut size = INTEGER;
-    // SAFETY: the kernel writes one integer to `value`, because `size` says that there is room for it.
-    let result = unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            name,
-            (&raw mut value).cast(),
-            &raw mut size,
-        )
-    };
-    Errno::result(result).map(|_| value)
+fn option<T: Copy>(fd: BorrowedFd<'_>, name: libc::c_int, mut value: T) -> nix::Result<T> {
+    let mut size = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
+    let place = (&raw mut value).cast();
+    let (level, fd) = (libc::SOL_SOCKET, fd.as_raw_fd());
+    // SAFETY: the kernel writes at most `size` bytes to `value`, which has so many; callers name the option's own type.
+    Errno::result(unsafe { libc::getsockopt(fd, level, name, place, &raw mut size) })?;
+    Ok(value)
 }
 
-/// How often an end has moved from one process to another, of which the kernel keeps the count with the socket, for all copies of the
-/// descriptor: in the priority of its packets, from 0 to 6, which between processes of one machine means nothing.
-pub(crate) fn moves(fd: BorrowedFd<'_>) -> i32 {
-    option(fd, libc::SO_PRIORITY).unwrap_or(-1)
+/// How often both directions of an end, that in and that out, have moved from one process to another.
+///
+/// The kernel keeps the counts with the socket, where all copies of the descriptor see them: as the socket's timeouts, of some
+/// thirty years and as many seconds. Another number says that somebody has set a timeout himself.
+pub(crate) type Moves = [i64; 2];
+
+/// Which of both directions are meant.
+pub(crate) type Directions = [bool; 2];
+
+/// Seconds that nobody waits.
+const NEVER: i64 = 1_000_000_000;
+
+const TIMEOUTS: [libc::c_int; 2] = [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO];
+
+const ZERO: libc::timeval = libc::timeval {
+    tv_sec: 0,
+    tv_usec: 0,
+};
+
+pub(crate) fn moves(fd: BorrowedFd<'_>) -> Moves {
+    TIMEOUTS.map(|name| match option(fd, name, ZERO) {
+        Ok(time) if time.tv_sec == 0 && time.tv_usec == 0 => 0,
+        Ok(time) if time.tv_sec >= NEVER => time.tv_sec - NEVER,
+        _ => -1,
+    })
 }
 
-/// It is about to move (1), or has not moved after all (-1). The answer is the new count.
-pub(crate) fn count_move(fd: BorrowedFd<'_>, by: i32) -> i32 {
-    let next = (moves(fd) + by).rem_euclid(7);
-    let (level, name) = (libc::SOL_SOCKET, libc::SO_PRIORITY);
-    // SAFETY: the kernel reads one integer from `next`, because the size says so.
-    unsafe {
-        libc::setsockopt(
-            fd.as_raw_fd(),
-            level,
-            name,
-            (&raw const next).cast(),
-            INTEGER,
-        )
-    };
-    next
+/// Those directions are about to move (1), or have not moved after all (-1). The answer is the new counts.
+pub(crate) fn count_moves(fd: BorrowedFd<'_>, which: Directions, by: i64) -> Moves {
+    let mut counts = moves(fd);
+    for index in (0..2).filter(|&index| which[index]) {
+        counts[index] = (counts[index] + by).max(0);
+        let time = libc::timeval {
+            tv_sec: match counts[index] {
+                0 => 0,
+                count => NEVER + count,
+            },
+            tv_usec: 0,
+        };
+        let size = libc::socklen_t::try_from(size_of_val(&time)).unwrap_or(0);
+        let (level, name, fd) = (libc::SOL_SOCKET, TIMEOUTS[index], fd.as_raw_fd());
+        // SAFETY: the kernel reads `size` bytes of a local variable that has so many.
+        unsafe { libc::setsockopt(fd, level, name, (&raw const time).cast(), size) };
+    }
+    counts
+}
+
+/// Ends those directions that have not moved on since.
+pub(crate) fn end_unmoved(fd: BorrowedFd<'_>, which: Directions, since: Moves) {
+    let now = moves(fd);
+    let [readable, writable] = [0, 1].map(|index| which[index] && now[index] == since[index]);
+    end(fd, readable, writable);
 }
 
 /// Ends one direction or both, for all who have the socket.
@@ -132,11 +153,19 @@ pub(crate) fn recv(fd: BorrowedFd<'_>, bytes: &mut [u8], patient: bool) -> io::R
 /// Room for the control message of [`MOST_DESCRIPTORS`], aligned as its head.
 const CONTROL: usize = (16 + MOST_DESCRIPTORS * 4).div_ceil(8);
 
-/// The same; descriptors that come along are put to `fds`. `OutOfMemory` when some of them found no room in this process.
+/// Descriptors that have come.
+#[derive(Debug, Default)]
+pub(crate) struct Came {
+    pub(crate) fds: Vec<OwnedFd>,
+    /// Others came too, and found no room in this process.
+    pub(crate) lost: bool,
+}
+
+/// The same, with the descriptors that come along.
 pub(crate) fn recv_with(
     fd: BorrowedFd<'_>,
     bytes: &mut [u8],
-    fds: &mut Vec<OwnedFd>,
+    came: &mut Came,
     patient: bool,
 ) -> io::Result<usize> {
     let mut control = [0_u64; CONTROL];
@@ -153,17 +182,21 @@ pub(crate) fn recv_with(
     let flags = flags(patient) | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: `message` points to local variables and the borrowed slice, with their lengths.
     let length = retry(|| unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, flags) })?;
+    came.lost |= message.msg_flags & libc::MSG_CTRUNC != 0;
     if message.msg_controllen > 0 {
-        own_all(&message, fds)?;
-    }
-    if message.msg_flags & libc::MSG_CTRUNC != 0 {
-        return Err(io::Error::from_raw_os_error(libc::EMFILE));
+        for fd in own_all(&message) {
+            match above_streams(fd) {
+                Ok(fd) => came.fds.push(fd),
+                Err(_) => came.lost = true,
+            }
+        }
     }
     Ok(length)
 }
 
 /// Owns the descriptors that the kernel has put to a control buffer.
-fn own_all(message: &libc::msghdr, fds: &mut Vec<OwnedFd>) -> io::Result<()> {
+fn own_all(message: &libc::msghdr) -> Vec<OwnedFd> {
+    let mut fds = Vec::new();
     // SAFETY: the kernel has filled the buffer, and `msg_controllen` says how far.
     let mut head = unsafe { libc::CMSG_FIRSTHDR(message) };
     // SAFETY: a head that the macros answer lies within the buffer, aligned, or is null.
@@ -178,14 +211,13 @@ fn own_all(message: &libc::msghdr, fds: &mut Vec<OwnedFd>) -> io::Result<()> {
             for number in numbers.chunks_exact(4) {
                 let number = [number[0], number[1], number[2], number[3]];
                 // SAFETY: the kernel has just installed this descriptor for us, nobody else knows its number.
-                let owned = unsafe { OwnedFd::from_raw_fd(i32::from_ne_bytes(number)) };
-                fds.push(above_streams(owned)?);
+                fds.push(unsafe { OwnedFd::from_raw_fd(i32::from_ne_bytes(number)) });
             }
         }
         // SAFETY: as for the first.
         head = unsafe { libc::CMSG_NXTHDR(message, head) };
     }
-    Ok(())
+    fds
 }
 
 /// So many bytes are faster copied than sent from two places.

@@ -2,6 +2,8 @@
 //! bytes, with the help of the kernel.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::sys::descriptor::Shared;
+use crate::sys::stream::{Came, Directions, Moves};
 use crate::sys::{socket, stream};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -24,7 +26,7 @@ thread_local! {
 struct Piece {
     fd: OwnedFd,
     /// How often it has moved now, if it is an end of a connection, which moves to who gets it.
-    moves: Option<i32>,
+    moves: Option<(Directions, Moves)>,
 }
 
 /// The descriptors of a value that is sent. An end of a connection among them has moved from the moment when its copy was taken, because
@@ -36,8 +38,10 @@ pub(crate) struct Luggage {
 
 impl Drop for Luggage {
     fn drop(&mut self) {
-        for piece in self.pieces.iter().filter(|piece| piece.moves.is_some()) {
-            stream::count_move(piece.fd.as_fd(), -1);
+        for piece in &self.pieces {
+            if let Some((which, _)) = piece.moves {
+                stream::count_moves(piece.fd.as_fd(), which, -1);
+            }
         }
     }
 }
@@ -54,7 +58,10 @@ impl Luggage {
     /// Somebody else has them now. The answer is the ends among them.
     pub(crate) fn depart(mut self) -> Ends {
         let pieces = std::mem::take(&mut self.pieces);
-        let end = |piece: Piece| Some((piece.moves?, piece.fd));
+        let end = |piece: Piece| {
+            let (which, since) = piece.moves?;
+            Some((which, since, Shared::new(piece.fd)))
+        };
         Ends(pieces.into_iter().filter_map(end).collect())
     }
 
@@ -70,9 +77,14 @@ impl Luggage {
 
 /// Ends of connections that another process has.
 #[derive(Debug)]
-pub(crate) struct Ends(Vec<(i32, OwnedFd)>);
+pub(crate) struct Ends(Vec<(Directions, Moves, Shared)>);
 
 impl Ends {
+    /// In a forked child, which has its own: these are the parent's.
+    pub(crate) fn close(&self) {
+        self.0.iter().for_each(|(_, _, fd)| fd.close());
+    }
+
     /// As something that ends them when it is dropped, unless they have moved on; `None` for none.
     pub(crate) fn into_ending(self) -> Option<impl Send + 'static> {
         (!self.0.is_empty()).then_some(Ending(self))
@@ -83,9 +95,9 @@ struct Ending(Ends);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        for (moves, fd) in &self.0.0 {
-            if stream::moves(fd.as_fd()) == *moves {
-                stream::end(fd.as_fd(), true, true);
+        for (which, since, fd) in &self.0.0 {
+            if let Some(fd) = fd.as_fd() {
+                stream::end_unmoved(fd, *which, *since);
             }
         }
     }
@@ -93,9 +105,12 @@ impl Drop for Ending {
 
 /// Takes the descriptors out of a parcel.
 pub(crate) fn unpack(parcel: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
-    let mut fds = Vec::new();
-    while stream::recv_with(parcel, &mut [0], &mut fds, false)? > 0 {}
-    Ok(fds)
+    let mut came = Came::default();
+    while stream::recv_with(parcel, &mut [0], &mut came, false)? > 0 {}
+    if came.lost {
+        return Err(io::Error::from_raw_os_error(nix::libc::EMFILE));
+    }
+    Ok(came.fds)
 }
 
 /// Restores what was collected before, when a value that is serialised sends something itself.
@@ -114,8 +129,9 @@ pub(crate) fn packing<R>(write: impl FnOnce() -> R) -> (R, Luggage) {
     (result, PACKED.take().unwrap_or_default())
 }
 
-/// Puts a copy of a descriptor to those of the value that is being serialised; the answer is its number there.
-pub(crate) fn put(fd: BorrowedFd<'_>, moves: bool) -> Result<u32, &'static str> {
+/// Puts a copy of a descriptor to those of the value that is being serialised; the answer is its number there. Of an end of a
+/// connection, those directions move.
+pub(crate) fn put(fd: BorrowedFd<'_>, moves: Option<Directions>) -> Result<u32, &'static str> {
     let packed = PACKED.with_borrow_mut(|packed| {
         let luggage = packed.as_mut().ok_or(
             "a descriptor travels as an argument of a process or through a connection, nowhere else",
@@ -125,7 +141,7 @@ pub(crate) fn put(fd: BorrowedFd<'_>, moves: bool) -> Result<u32, &'static str> 
         }
         let fd = fd.try_clone_to_owned();
         let fd = fd.map_err(|_| "there is no room for the copy of a descriptor")?;
-        let moves = moves.then(|| stream::count_move(fd.as_fd(), 1));
+        let moves = moves.map(|which| (which, stream::count_moves(fd.as_fd(), which, 1)));
         luggage.pieces.push(Piece { fd, moves });
         u32::try_from(luggage.pieces.len() - 1).map_err(|_| "too many descriptors")
     });

@@ -30,6 +30,7 @@ mod conditions;
 mod connection;
 mod connection_death;
 mod connection_ends;
+mod connection_moves;
 mod connection_travel;
 mod copied;
 mod disconnected;
@@ -179,6 +180,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     pipe_life::tests,
     connection::tests,
     connection_ends::tests,
+    connection_moves::tests,
     connection_travel::tests,
     connection_death::tests,
     fd::tests,

@@ -4,8 +4,18 @@ use super::super::frame::Incoming;
 use super::{CUT, Direction, ENDED, Stream, ended, gone, refused};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
-use crate::sys::stream;
+use crate::sys::stream::{self, Came};
+use std::io;
 use std::os::fd::OwnedFd;
+
+/// A message whose descriptors found no room is lost; the next one is not.
+fn all_came(lost: bool) -> Result<()> {
+    if lost {
+        let full = io::Error::from_raw_os_error(nix::libc::EMFILE);
+        return Err(Error::os("receive a descriptor", full));
+    }
+    Ok(())
+}
 
 impl Stream {
     /// Receives up to the end of a frame, whose body stays in the buffer.
@@ -58,9 +68,14 @@ impl Stream {
         read: impl FnOnce(&[u8], Vec<OwnedFd>) -> T,
     ) -> Result<T> {
         self.receive(u64::MAX, deadline)?;
+        let came = self.came.take();
+        if came.lost {
+            self.incoming.borrow_mut().next();
+        }
+        all_came(came.lost)?;
         // Taken away meanwhile: what reads may receive from us itself.
         let mut incoming = self.incoming.take();
-        let value = read(incoming.body(), self.came.take());
+        let value = read(incoming.body(), came.fds);
         incoming.next();
         self.incoming.replace(incoming);
         Ok(value)
@@ -136,11 +151,13 @@ impl Stream {
             let text = "a part of a message has been received, and not the rest";
             return Err(Error::new(ErrorKind::Misuse, text));
         }
-        let mut fds = Vec::new();
+        let mut received = Came::default();
         let mut byte = [0];
         let came = self.patiently(Direction::In, Deadline::NEVER, |patient| {
-            stream::recv_with(self.fd(), &mut byte, &mut fds, patient)
+            stream::recv_with(self.fd(), &mut byte, &mut received, patient)
         })?;
+        all_came(received.lost)?;
+        let mut fds = received.fds;
         match (came, fds.pop()) {
             (_, Some(fd)) if fds.is_empty() && byte == [1] => Ok(fd),
             (0, _) => Err(gone(ENDED)),
