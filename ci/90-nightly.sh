@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What needs a nightly, where there is one: Miri on the primitives between threads (tests/threads.rs), and a fuzzer (fuzz/) on the
-# records of a queue's ring and on what comes from outside: frames and handshakes of connections.
+# records of a queue's ring and on what comes from outside: frames and handshakes of connections, lists in shared memory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,7 +22,7 @@ run_fuzzer() {
         echo "no nightly with cargo-fuzz here: nothing fuzzed"
         return
     fi
-    for target in records frames handshake; do
+    for target in records frames handshake shareable_list; do
         timeout 400 cargo +nightly fuzz run "$target" --target-dir target/fuzz -- -max_total_time=20 -max_len=4096 -verbosity=0
     done
 }

@@ -8,6 +8,7 @@ use nix::fcntl::{
 };
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
+use nix::sys::statvfs::fstatvfs;
 use nix::unistd::linkat;
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
@@ -108,6 +109,14 @@ pub(crate) fn reserve(file: &File, size: u64) -> io::Result<()> {
     // The kernel would send a signal.
     if size > getrlimit(Resource::RLIMIT_FSIZE)?.0 {
         return Err(Errno::EFBIG.into());
+    }
+    // Else the machine would be filled first.
+    let system = fstatvfs(file)?;
+    let free = system
+        .blocks_available()
+        .saturating_mul(system.fragment_size());
+    if system.blocks() > 0 && size > free {
+        return Err(Errno::ENOSPC.into());
     }
     while done < size {
         let step = STEP.min(size - done);

@@ -55,6 +55,8 @@ mod joinable_closed;
 mod joinable_death;
 mod joinable_leases;
 mod kit;
+mod labels;
+mod labels_forged;
 mod life;
 mod lock;
 mod lock_rules;
@@ -62,6 +64,8 @@ mod logging;
 mod many;
 mod methods;
 mod misuse;
+mod named_pipe;
+mod named_pipe_bad;
 mod outcomes;
 mod pipe;
 mod pipe_life;
@@ -74,6 +78,7 @@ mod pool_values;
 mod pool_ways;
 mod preload;
 mod process;
+mod python_shm;
 mod queue;
 mod queue_bad_bytes;
 mod queue_bad_input;
@@ -106,6 +111,9 @@ mod scribbled;
 mod semaphore;
 mod semaphore_death;
 mod sender_death;
+mod shareable_list;
+mod shared_memory;
+mod shared_memory_limits;
 mod signals;
 mod simple_queue;
 mod sleepers;
@@ -203,6 +211,14 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     rwlock::tests,
     scribble::tests,
     semaphore::tests,
+    labels::tests,
+    labels_forged::tests,
+    python_shm::tests,
+    named_pipe::tests,
+    named_pipe_bad::tests,
+    shareable_list::tests,
+    shared_memory::tests,
+    shared_memory_limits::tests,
     signals::tests,
     exits::tests,
     forks::tests,

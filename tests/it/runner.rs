@@ -27,11 +27,13 @@ mod gate;
 mod keeper;
 mod leaks;
 mod pidfd;
+mod private;
 mod procfs;
 mod root;
 
 pub(crate) use gate::{Gate, RemoteGate};
 pub(crate) use pidfd::wait_for_exit;
+pub(crate) use private::has_private_shm;
 
 /// First arguments that turn this binary into something other than the runner.
 const KEEPER: &str = "--multiproc-keeper";

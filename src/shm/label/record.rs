@@ -135,22 +135,22 @@ impl Record {
             return self.remove_unknown();
         };
         // Somebody was killed who was at this.
-        let before = remove_if(&self.aside, |there| Identity::of(there) == object)?;
-        let found = self.set_aside(object)?
-            && remove_if(&self.aside, |there| Identity::of(there) == object)?;
+        let is_it = |there: &fs::Metadata| Identity::of(there) == object;
+        let before = remove_if(&self.aside, is_it)?;
+        let found = self.set_aside(object)? && remove_if(&self.aside, is_it)?;
         Ok(before || found)
     }
 
     /// Moves the object aside: between a look and a removal by name somebody could have put another file there.
     fn set_aside(&self, object: Identity) -> io::Result<bool> {
-        if Identity::at(&self.path)? != Some(object) {
+        if !is_there(&self.path, object)? {
             return Ok(false);
         }
         match file::rename(&self.path, &self.aside) {
             Err(error) if file::is_absent(&error) => return Ok(false),
             moved => moved?,
         }
-        if Identity::at(&self.aside)? == Some(object) {
+        if is_there(&self.aside, object)? {
             return Ok(true);
         }
         file::rename(&self.aside, &self.path)?;
@@ -185,6 +185,12 @@ fn parse_object(text: &str) -> Option<Option<Identity>> {
     }))
 }
 
+/// Has that object this name?
+fn is_there(path: &Path, object: Identity) -> io::Result<bool> {
+    let there = fs::symlink_metadata(path).map(|there| Identity::of(&there) == object);
+    there.or_else(nothing_is)
+}
+
 /// Removes a file if it is the right one; `false` when it is not, or there is none.
 fn remove_if(path: &Path, right: impl FnOnce(&fs::Metadata) -> bool) -> io::Result<bool> {
     let removed = fs::symlink_metadata(path).and_then(|there| {
@@ -194,13 +200,13 @@ fn remove_if(path: &Path, right: impl FnOnce(&fs::Metadata) -> bool) -> io::Resu
         }
         Ok(right)
     });
-    removed.or_else(|error| {
-        if file::is_absent(&error) {
-            Ok(false)
-        } else {
-            Err(error)
-        }
-    })
+    removed.or_else(nothing_is)
+}
+
+/// There is nothing of that name, or nothing can have it.
+fn nothing_is(error: io::Error) -> io::Result<bool> {
+    let none = file::is_absent(&error) || error.kind() == io::ErrorKind::InvalidFilename;
+    if none { Ok(false) } else { Err(error) }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! would, so a test may wait for a grandchild to disappear.
 
 use super::root::{die_with_parent, say};
-use super::{Case, FAILED, PASSED, ROOT, SKIPPED, grace, own_binary, procfs, seconds};
+use super::{Case, FAILED, PASSED, ROOT, SKIPPED, grace, own_binary, private, procfs, seconds};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
@@ -30,8 +30,9 @@ const KILLING: Duration = Duration::from_secs(10);
 pub(super) fn main(case: &Case) -> ExitCode {
     die_with_parent();
     set_child_subreaper(true).expect("every kernel since 3.4 has subreapers");
-    let files = our_files();
-    let mut family = Family::start(case);
+    let private = private::take();
+    let files = our_files(private);
+    let mut family = Family::start(case, private);
     let mut complaints = Vec::new();
 
     let deadline = deadline(case);
@@ -50,7 +51,7 @@ pub(super) fn main(case: &Case) -> ExitCode {
         family.kill_all();
     }
     complaints.extend(
-        our_files()
+        our_files(private)
             .difference(&files)
             .map(|file| format!("new file: {file}")),
     );
@@ -68,7 +69,7 @@ struct Family {
 }
 
 impl Family {
-    fn start(case: &Case) -> Family {
+    fn start(case: &Case, private: bool) -> Family {
         let mut chld = SigSet::empty();
         chld.add(Signal::SIGCHLD);
         // Blocked before the first child exists, or its end could be missed. Std starts children with an empty mask.
@@ -78,6 +79,7 @@ impl Family {
         // Not `Child`: every end is seen by the one `waitpid` below.
         let root = Command::new(own_binary())
             .args([ROOT, case.name])
+            .envs([private::mark(private)])
             .stdin(Stdio::null())
             .spawn()
             .expect("this binary can be started again")
@@ -166,9 +168,9 @@ fn deadline(case: &Case) -> Duration {
     seconds("MULTIPROC_TEST_DEADLINE", 60).max(case.deadline)
 }
 
-/// Files with our name where all programs may write. The crate makes none; a test that needs one must not use
-/// the name, because tests run side by side.
-fn our_files() -> BTreeSet<String> {
+/// Files that the crate or a test has made where all programs may write. What a test makes there under a name of its own must not have
+/// the crate's in it, because tests run side by side.
+fn our_files(private: bool) -> BTreeSet<String> {
     let folders = std::env::var("MULTIPROC_TEST_FOLDERS");
     let folders = folders.as_deref().unwrap_or(SHARED_FOLDERS);
     folders
@@ -176,10 +178,6 @@ fn our_files() -> BTreeSet<String> {
         .filter_map(|folder| std::fs::read_dir(folder).ok())
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path().display().to_string()))
-        .filter(|path| {
-            path.rsplit('/')
-                .next()
-                .is_some_and(|name| name.contains("multiproc"))
-        })
+        .filter(|path| private::is_ours(path, private))
         .collect()
 }
