@@ -30,7 +30,7 @@ impl<E> Clone for Wire<E> {
 }
 
 impl<E> Wire<E> {
-    fn new(ends: (E, E)) -> Self {
+    pub(crate) fn new(ends: (E, E)) -> Self {
         Self {
             ends: Arc::new(Alone(ends)),
             back: false,
@@ -44,12 +44,12 @@ impl<E> Wire<E> {
         (self, back)
     }
 
-    fn sender(&self) -> &E {
+    pub(crate) fn sender(&self) -> &E {
         let (left, right) = &self.ends.0;
         if self.back { right } else { left }
     }
 
-    fn receiver(&self) -> &E {
+    pub(crate) fn receiver(&self) -> &E {
         let (left, right) = &self.ends.0;
         if self.back { left } else { right }
     }

@@ -1,5 +1,5 @@
-//! This crate's queue beside what other crates have for messages between processes, and beside channels between threads: by the same
-//! rules, and with the same code, as the table of `cargo bench --bench ratios`.
+//! This crate's queue and connection beside what other crates have for messages between processes, and beside channels between threads:
+//! by the same rules, and with the same code, as the table of `cargo bench --bench ratios`.
 //!
 //! With words as arguments, only the lines that have one of them; `--best` takes the best of the ten rounds instead of the
 //! median, `--test` runs a little of everything once.
@@ -19,15 +19,17 @@ mod parts {
     pub(crate) mod table;
     pub(crate) mod traffic;
     pub(crate) mod ways;
+    pub(crate) mod wires;
 }
 
 use parts::crew::Timed;
 use parts::mode::sized;
 use parts::table::{Unit, compare, is_wanted};
-use parts::traffic::By::{Processes, Threads};
-use parts::traffic::{Look, freight, one_to_one, there_and_back};
+use parts::traffic::By::{Processes, ProcessesOnOneCpu, Threads};
+use parts::traffic::{By, Look, Way, freight, one_to_one, there_and_back};
 use parts::ways::{Bytes, CAPACITY, Crossbeam, Kanal, Loans, queue};
-use peers::{Blob, Crossmist, Iceoryx, IpcBytes, IpcChannel, Number};
+use parts::wires::{Wire, connection, values};
+use peers::{Blob, Crossmist, Iceoryx, IpcBytes, IpcChannel, Number, local_sockets};
 
 /// A peer, and how it carries the messages.
 type Peer = (&'static str, fn() -> Timed);
@@ -43,7 +45,7 @@ const TRIPS: (u64, Unit) = (20_000, Unit::Microseconds);
 const KIBIBYTES: (u64, Unit) = (4_000, Unit::GibibytesPerSecond(64 << 10));
 const MEBIBYTES: (u64, Unit) = (250, Unit::GibibytesPerSecond(1 << 20));
 
-const ALL: [Lines; 6] = [
+const ALL: [Lines; 11] = [
     (
         "8 B one way",
         MILLIONS,
@@ -84,6 +86,88 @@ const ALL: [Lines; 6] = [
             freight(Processes, Iceoryx::<[u8]>::new(4, MIB.0), MIB)
         })],
     ),
+    (
+        "Connection 8 B",
+        MILLIONS,
+        || one_to_one(Processes, values()),
+        BY_VALUE,
+    ),
+    (
+        "Connection 8 B, bytes",
+        MILLIONS,
+        || one_to_one(Processes, connection()),
+        &[("interprocess", || one_to_one(Processes, local_sockets()))],
+    ),
+    (
+        "Connection round trip, hot",
+        TRIPS,
+        || round_trips(Processes, values()),
+        ROUND_TRIP_OF_CONNECTIONS,
+    ),
+    (
+        "Connection round trip, one CPU",
+        TRIPS,
+        || round_trips(ProcessesOnOneCpu, values()),
+        ROUND_TRIP_ON_ONE_CPU,
+    ),
+    (
+        "Connection 64 KiB",
+        KIBIBYTES,
+        || freight(Processes, connection(), KIB_64),
+        CONNECTIONS_OF_64_KIB,
+    ),
+];
+
+/// Both ways over one pair.
+fn round_trips<E>(by: By, wire: Wire<E>) -> Timed
+where
+    Wire<E>: Way,
+{
+    let (there, back) = wire.both();
+    there_and_back(by, there, back)
+}
+
+const BY_VALUE: &[Peer] = &[
+    ("ipc-channel", || one_to_one(Processes, IpcChannel::new())),
+    ("crossmist", || {
+        one_to_one(Processes, Crossmist::<Number>::new())
+    }),
+];
+
+const ROUND_TRIP_OF_CONNECTIONS: &[Peer] = &[
+    ("ipc-channel", || {
+        there_and_back(Processes, IpcChannel::new(), IpcChannel::new())
+    }),
+    ("crossmist", || {
+        let way = Crossmist::<Number>::new;
+        there_and_back(Processes, way(), way())
+    }),
+    ("interprocess", || round_trips(Processes, local_sockets())),
+];
+
+const ROUND_TRIP_ON_ONE_CPU: &[Peer] = &[
+    ("ipc-channel", || {
+        there_and_back(ProcessesOnOneCpu, IpcChannel::new(), IpcChannel::new())
+    }),
+    ("crossmist", || {
+        let way = Crossmist::<Number>::new;
+        there_and_back(ProcessesOnOneCpu, way(), way())
+    }),
+    ("interprocess", || {
+        round_trips(ProcessesOnOneCpu, local_sockets())
+    }),
+];
+
+const CONNECTIONS_OF_64_KIB: &[Peer] = &[
+    ("ipc-channel, bytes", || {
+        freight(Processes, IpcBytes::new(), KIB_64)
+    }),
+    ("crossmist", || {
+        freight(Processes, Crossmist::<Blob>::new(), KIB_64)
+    }),
+    ("interprocess", || {
+        freight(Processes, local_sockets(), KIB_64)
+    }),
 ];
 
 fn main() {

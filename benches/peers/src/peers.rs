@@ -1,13 +1,16 @@
 //! The ways of other crates.
 
 use crate::parts::traffic::{Freight, Way};
+use crate::parts::wires::Wire;
 use iceoryx2::port::backpressure_strategy::BackpressureStrategy;
 use iceoryx2::port::publisher::Publisher;
 use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
+use interprocess::local_socket::prelude::*;
+use interprocess::local_socket::{GenericNamespaced, ListenerOptions, Stream};
 use std::cell::OnceCell;
 use std::fmt::Debug;
-use std::io::Result;
+use std::io::{Read as _, Result, Write as _};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -264,5 +267,41 @@ impl Freight for Iceoryx<[u8]> {
             }
             std::hint::spin_loop();
         }
+    }
+}
+
+/// Interprocess' local socket: bytes without frames, so that all messages have a length that both know.
+pub(crate) fn local_sockets() -> Wire<Stream> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Relaxed);
+    let name = format!("multiproc-peers-{}-{number}", std::process::id());
+    let name = || name.as_str().to_ns_name::<GenericNamespaced>();
+    let options = ListenerOptions::new().name(name().expect("a good name"));
+    let listener = options.create_sync().expect("a listener");
+    let client = Stream::connect(name().expect("a good name")).expect("it listens");
+    Wire::new((client, listener.accept().expect("a client")))
+}
+
+impl Way for Wire<Stream> {
+    fn put(&self, number: u64) {
+        let sent = self.sender().write_all(&number.to_ne_bytes());
+        sent.expect("open");
+    }
+
+    fn get(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.receiver().read_exact(&mut bytes).expect("open");
+        u64::from_ne_bytes(bytes)
+    }
+}
+
+impl Freight for Wire<Stream> {
+    fn put(&self, bytes: &[u8]) {
+        self.sender().write_all(bytes).expect("open");
+    }
+
+    fn get(&self, buffer: &mut Vec<u8>, look: impl FnOnce(&[u8])) {
+        self.receiver().read_exact(buffer).expect("open");
+        look(buffer);
     }
 }
