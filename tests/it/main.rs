@@ -31,6 +31,7 @@ mod connection;
 mod connection_death;
 mod connection_ends;
 mod connection_moves;
+mod connection_odd;
 mod connection_travel;
 mod copied;
 mod disconnected;
@@ -189,6 +190,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     connection::tests,
     connection_ends::tests,
     connection_moves::tests,
+    connection_odd::tests,
     connection_travel::tests,
     connection_death::tests,
     fd::tests,
