@@ -40,6 +40,8 @@ pub(super) struct Stream {
     incoming: RefCell<Incoming>,
     /// Descriptors that came with the message that is being received.
     came: RefCell<Came>,
+    /// The beginning of a long head was sent, and nothing else of its message.
+    begun: Cell<bool>,
     moves: Moves,
     foreign: u32,
     /// How often it is looked for something to receive, and for room to send, before the thread sleeps.
@@ -137,6 +139,7 @@ impl Stream {
             max_message: ways.max_message,
             incoming: RefCell::default(),
             came: RefCell::default(),
+            begun: Cell::new(false),
             moves,
             foreign: atfork::foreign(),
             looks: [const { Cell::new(1) }; 2],
@@ -177,6 +180,7 @@ impl Stream {
                 max_message: self.max_message,
             };
             let mut half = Self::made(fd, ways, self.local, self.moves);
+            half.begun.set(self.begun.get());
             half.foreign = self.foreign;
             Ok::<_, Error>(half)
         };

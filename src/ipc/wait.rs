@@ -12,7 +12,8 @@ use std::time::Duration;
 ///
 /// An object is a [`Connection`](crate::Connection) (a message, or the end), a [`Listener`](crate::Listener) (somebody to accept), the
 /// [sentinel](crate::Process::sentinel) of a process (its end), or anything else with a descriptor. One that is still readable is ready
-/// again with the next call.
+/// again with the next call. A [half](crate::Connection::split) that sends is ready when its other half could receive; a listener with a key when
+/// there may be somebody, so call [`try_accept`](crate::Listener::try_accept) then.
 ///
 /// **When a process dies**, its sentinel and the other ends of its connections become ready.
 ///

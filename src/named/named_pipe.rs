@@ -110,7 +110,7 @@ impl NamedPipe {
     /// Opens it for reading, and waits until somebody has opened it for writing.
     ///
     /// # Errors
-    /// As [`open`](Self::open); [`ErrorKind::Os`] when it is another user's.
+    /// As [`open`](Self::open); [`ErrorKind::Os`] when this user may not.
     pub fn open_reader(&self) -> Result<NamedPipeReader> {
         self.reader(Deadline::NEVER)
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The longest name, in bytes.
@@ -156,6 +157,11 @@ impl SharedMemory {
         let file = file::open_plainly(&path, true).map_err(|error| absent(name, error))?;
         let failed = |error| Error::os(format!("the segment {name}"), error);
         let metadata = file.metadata().map_err(failed)?;
+        // Whoever owns it may cut it at any time, and a process that looks at bytes which are no longer there is killed.
+        if metadata.uid() != file::user() {
+            let denied = io::ErrorKind::PermissionDenied;
+            return Err(failed(denied.into()).and(", which belongs to another user"));
+        }
         if !metadata.is_file() {
             return Err(invalid(format!("{name} is not a segment of memory")));
         }

@@ -246,13 +246,13 @@ pub(super) fn renew(rights: u64) -> Result<()> {
 pub(super) fn keep() -> Result<()> {
     let mut link = LINK.lock();
     let connection = link.connection.as_ref();
-    let kept = connection.is_some_and(|connection| !connection.is_gone());
+    let rights = limits::rights();
+    let kept = connection.is_some_and(|known| !known.is_gone() && known.fits(rights));
     if kept || server::is_serving() {
         return Ok(());
     }
-    // With the server, its answers have gone.
-    link.spares.lose();
-    link.connection = Some(Arc::new(Connection::to_new_server(limits::rights())?));
+    spares::discard(&mut link);
+    link.connection = Some(Arc::new(Connection::to_new_server(rights)?));
     Ok(())
 }
 

@@ -166,12 +166,10 @@ fn watch_for_others(child: &Arc<Running>) {
     }
 }
 
-/// Was a child of this process, whose end nobody has seen, forked from it?
-pub(super) fn has_forked() -> bool {
-    let children = CHILDREN.lock();
-    children
-        .iter()
-        .any(|child| child.method == StartMethod::Fork)
+/// Does something while this process does not fork.
+pub(super) fn unforked<R>(work: impl FnOnce() -> R) -> R {
+    let _table = CHILDREN.lock();
+    work()
 }
 
 /// Children of this process whose end nobody has seen.

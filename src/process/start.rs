@@ -200,11 +200,13 @@ impl Parcel {
     /// The child runs. Where another one may have copied the ends that it has now, they are ended when its death is noticed.
     fn deliver(mut self) -> Kept {
         let ends = self.ends.take()?;
-        let copied = atfork::foreign() > 0 || running::has_forked();
-        if !copied {
-            return None;
-        }
-        ends.into_ending().map(|ending| Box::new(ending) as _)
+        running::unforked(|| {
+            if atfork::has_begun() {
+                return ends.into_ending().map(|ending| Box::new(ending) as _);
+            }
+            drop(ends);
+            None
+        })
     }
 }
 

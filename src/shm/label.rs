@@ -112,7 +112,7 @@ impl Label {
         let record = Record {
             kind,
             owner: Owner::this(),
-            namespace: file::pid_namespace()?,
+            namespaces: namespaces_of(kind)?,
             object: None,
             path,
             aside,
@@ -251,7 +251,7 @@ pub(crate) enum Sweeper {
 /// Removes what owners of this user have left that are proved dead; says how many objects it was. What cannot be judged or removed
 /// keeps its label. Never waits.
 pub(crate) fn sweep(who: Sweeper) -> io::Result<usize> {
-    let (user, namespace, this) = (file::user(), file::pid_namespace()?, Owner::this());
+    let (user, namespaces, this) = (file::user(), file::namespaces()?, Owner::this());
     let mut removed = 0;
     let mut living = None;
     for name in names()? {
@@ -267,7 +267,7 @@ pub(crate) fn sweep(who: Sweeper) -> io::Result<usize> {
             owner.is_dead()
         };
         if over {
-            removed += usize::from(take_away(&name, owner, namespace).unwrap_or(false));
+            removed += usize::from(take_away(&name, owner, namespaces).unwrap_or(false));
         } else {
             living = Some(owner);
         }
@@ -282,6 +282,13 @@ pub(crate) fn sweep_or_say(who: Sweeper) {
     }
 }
 
+/// A segment lies where its label does: whoever sees the one sees the other.
+fn namespaces_of(kind: Kind) -> io::Result<[u64; 3]> {
+    let [pids, times, paths] = file::namespaces()?;
+    let paths = if kind == Kind::Segment { 0 } else { paths };
+    Ok([pids, times, paths])
+}
+
 /// The names of files where labels are.
 fn names() -> io::Result<impl Iterator<Item = String>> {
     let entries = match fs::read_dir(FOLDER) {
@@ -293,7 +300,7 @@ fn names() -> io::Result<impl Iterator<Item = String>> {
 }
 
 /// Removes what a label names whose owner is dead, and the label. One sweeper at a time does; the others leave it to him.
-fn take_away(name: &str, owner: Owner, namespace: u64) -> io::Result<bool> {
+fn take_away(name: &str, owner: Owner, namespaces: [u64; 3]) -> io::Result<bool> {
     let path = Path::new(FOLDER).join(name);
     let file = file::open_plainly(&path, false)?;
     let metadata = file.metadata()?;
@@ -302,8 +309,8 @@ fn take_away(name: &str, owner: Owner, namespace: u64) -> io::Result<bool> {
     }
     let mut bytes = Vec::new();
     (&file).take(LONGEST).read_to_end(&mut bytes)?;
-    let record = Record::parse(&bytes)
-        .filter(|record| record.owner == owner && record.namespace == namespace);
+    let record =
+        Record::parse(&bytes).filter(|record| record.owner == owner && record.is_of(namespaces));
     let (Some(record), Some(file)) = (record, file::lock(file)) else {
         return Ok(false);
     };

@@ -4,7 +4,7 @@
 //! # Safety
 //! The handlers touch atomics and [`Private`] words and close descriptors; they allocate nothing and take no foreign lock.
 
-use super::atomic::{AcqRel, Acquire, AtomicBool, AtomicPtr, AtomicU32, Relaxed, Release};
+use super::atomic::{AcqRel, Acquire, AtomicBool, AtomicPtr, AtomicU32, Relaxed, Release, SeqCst};
 use super::private::{Private, PrivateGuard};
 use nix::libc;
 use std::cell::Cell;
@@ -98,6 +98,14 @@ pub(crate) fn ours<R>(fork: impl FnOnce() -> R) -> R {
     result
 }
 
+/// Forks of this process that have begun, by whomever.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// Has this process forked, or begun to? Who asks under the lock of a registered table knows that others will find it as it leaves it.
+pub(crate) fn has_begun() -> bool {
+    FORKS.load(SeqCst) > 0
+}
+
 fn count_foreign() {
     if !OURS.get() {
         FOREIGN.fetch_add(1, Relaxed);
@@ -139,6 +147,7 @@ fn taken() -> impl Iterator<Item = &'static dyn Forkable> {
 }
 
 extern "C" fn before() {
+    FORKS.fetch_add(1, SeqCst);
     let mut taken = 0;
     for place in 0..PLACES {
         if let Some(table) = table(place) {
@@ -157,6 +166,7 @@ extern "C" fn after() {
 extern "C" fn child() {
     count_foreign();
     GENERATION.fetch_add(1, Relaxed);
+    FORKS.store(0, SeqCst);
     super::thread::forget();
     taken().for_each(Forkable::child);
 }

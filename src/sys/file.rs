@@ -144,9 +144,13 @@ pub(crate) fn user() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
-/// Which processes have which numbers, as far as this process sees.
-pub(crate) fn pid_namespace() -> io::Result<u64> {
-    Ok(fs::metadata("/proc/self/ns/pid")?.ino())
+/// As whose process this one sees numbers of processes, the times of their starts, and paths. What the kernel has no namespaces of is 0.
+pub(crate) fn namespaces() -> io::Result<[u64; 3]> {
+    let number = |kind: &str| match fs::metadata(Path::new("/proc/self/ns").join(kind)) {
+        Err(error) if is_absent(&error) => Ok(0),
+        namespace => Ok::<u64, io::Error>(namespace?.ino()),
+    };
+    Ok([number("pid")?, number("time")?, number("mnt")?])
 }
 
 /// Is nobody behind a Unix socket of that name? To ask so disturbs nobody: a socket of another kind refuses with another word.

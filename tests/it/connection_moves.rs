@@ -21,6 +21,11 @@ pub(crate) fn tests() -> Vec<Case> {
         case("connection_moves::looks_only", looks_only),
         case("connection_moves::no_room", no_room),
         case("connection_moves::not_sent_after_all", not_sent),
+        case("connection_moves::too_many_in_flight", too_many_in_flight),
+        case(
+            "connection_moves::refused_with_descriptors",
+            refused_with_descriptors,
+        ),
         case("connection_moves::half_given", half_given),
         case("connection_moves::start_fails", start_fails),
         case(
@@ -247,4 +252,41 @@ fn halves_after_a_foreign_fork() {
     assert_eq!(ours.recv().unwrap(), 5);
     nix::sys::wait::waitpid(child, None).unwrap();
     assert_eq!(kind(ours.recv()), ErrorKind::Disconnected);
+}
+
+/// The kernel bounds how many descriptors an ordinary user has in flight: what was refused can be sent later, and nothing is torn.
+fn too_many_in_flight() {
+    type Files = Vec<Fd<File>>;
+    if nix::unistd::geteuid().is_root() {
+        nix::unistd::setuid(nix::unistd::Uid::from_raw(65534)).unwrap();
+    }
+    let limits = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 64, limits.1).unwrap();
+    let (ours, theirs) = Pipe::<Files>::new().unwrap();
+    let files = || (0..20).map(|_| Fd::new(File::open("/dev/null").unwrap()));
+    let mut sent = 0;
+    while let Ok(()) = ours.send(&files().collect()) {
+        sent += 1;
+        assert!(sent < 10, "the kernel has no such bound");
+    }
+    assert!(ours.is_writable());
+    // What goes first afterwards may have no descriptors.
+    for _ in 0..sent {
+        assert_eq!(theirs.recv().unwrap().len(), 20);
+    }
+    ours.send(&Vec::new()).unwrap();
+    ours.send(&files().collect()).unwrap();
+    assert_eq!(theirs.recv().unwrap().len(), 0);
+    assert_eq!(theirs.recv().unwrap().len(), 20);
+}
+
+/// A message that is refused for its length leaves none of its descriptors behind.
+fn refused_with_descriptors() {
+    let (ours, theirs) = Pipe::<Vec<Fd<File>>>::new().unwrap();
+    let count = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let files = (0..50).map(|_| Fd::new(File::open("/dev/null").unwrap()));
+    ours.send(&files.collect()).unwrap();
+    let before = count();
+    assert_eq!(kind(theirs.recv_bytes_max(3)), ErrorKind::TooLong);
+    assert_eq!(count(), before);
 }

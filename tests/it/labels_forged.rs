@@ -39,7 +39,7 @@ struct Forged {
     kind: &'static str,
     pid: u32,
     start_time: u64,
-    namespace: u64,
+    namespaces: [u64; 3],
     object: String,
     path: PathBuf,
     aside: PathBuf,
@@ -62,7 +62,14 @@ impl Forged {
             kind,
             pid: std::process::id(),
             start_time: 1,
-            namespace: fs::metadata("/proc/self/ns/pid").unwrap().ino(),
+            namespaces: ["pid", "time", "mnt"].map(|namespace| {
+                // Segments lie where their labels do, in whichever mount namespace.
+                if (kind, namespace) == ("segment", "mnt") {
+                    return 0;
+                }
+                let path = format!("/proc/self/ns/{namespace}");
+                fs::metadata(path).map_or(0, |namespace| namespace.ino())
+            }),
             object,
             path: path.to_owned(),
             aside: path.with_file_name(format!(".aside-{}", path.file_name().unwrap().display())),
@@ -74,13 +81,13 @@ impl Forged {
             kind,
             pid,
             start_time,
-            namespace,
+            namespaces: [pids, times, paths],
             object,
             path,
             aside,
         } = self;
         format!(
-            "multiproc label 1\n{kind}\nowner {pid} {start_time}\nnamespace {namespace}\nobject {object}\n{}\0{}\0",
+            "multiproc label 1\n{kind}\nowner {pid} {start_time}\nnamespaces {pids} {times} {paths}\nobject {object}\n{}\0{}\0",
             path.display(),
             aside.display()
         )
@@ -164,7 +171,7 @@ fn another_namespace() {
     alone();
     let object = file("object");
     let mut forged = Forged::of("segment", &object);
-    forged.namespace += 1;
+    forged.namespaces[0] += 1;
     let label = forged.write(1);
     assert_eq!(cleanup().unwrap(), 0);
     remove(&[&object, &label]);
@@ -194,7 +201,7 @@ fn no_labels() {
         good.replace("label 1", "label 2"),
         good.replace("segment", "house"),
         good.replace("owner ", "owner 1"),
-        good.replace("namespace ", "namespace x"),
+        good.replace("namespaces ", "namespaces x"),
         good.replace("object ", "object 1 "),
         good.replace("/dev/shm/object", "object"),
         good.replace("/dev/shm/.aside", "/tmp/.aside"),

@@ -1,6 +1,6 @@
 //! Frames in.
 
-use super::super::frame::Incoming;
+use super::super::frame::{Incoming, Refused};
 use super::{CUT, Direction, ENDED, Stream, ended, gone, refused};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
@@ -25,10 +25,7 @@ impl Stream {
         let mut incoming = self.incoming.borrow_mut();
         loop {
             let laden = self.local && incoming.is_long();
-            let place = incoming.wants(limit).map_err(|why| {
-                self.stop(true, false);
-                refused(why)
-            })?;
+            let place = incoming.wants(limit).map_err(|why| self.refused(why))?;
             if place.is_empty() {
                 return Ok(());
             }
@@ -37,6 +34,13 @@ impl Stream {
                 came => incoming.came(came),
             }
         }
+    }
+
+    /// The rest of the message cannot be told from the next one.
+    fn refused(&self, why: Refused) -> Error {
+        drop(self.came.take());
+        self.stop(true, false);
+        refused(why)
     }
 
     /// What came with a message that will never be whole is closed.
@@ -128,10 +132,9 @@ impl Stream {
         self.may_read()?;
         let mut incoming = self.incoming.borrow_mut();
         loop {
-            let announced = incoming.announced(self.max_message).map_err(|why| {
-                self.stop(true, false);
-                refused(why)
-            })?;
+            let announced = incoming
+                .announced(self.max_message)
+                .map_err(|why| self.refused(why))?;
             if announced.is_some() {
                 return Ok(());
             }

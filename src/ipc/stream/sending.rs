@@ -21,18 +21,23 @@ impl Stream {
             self.must_be_local()?;
         }
         let length = body.len() as u64;
-        let header = if luggage.is_empty() {
+        let begun = self.begun.get();
+        let header = if luggage.is_empty() && !begun {
             Header::of(length)
         } else {
             Header::long(length)
         };
         let (header, all) = (header.as_bytes(), header.as_bytes().len() + body.len());
-        let mut sent = 0;
+        let mut sent = if begun { SHORT_HEAD } else { 0 };
         let result = self
             .send_luggage(header, &luggage, &mut sent, deadline)
             .and_then(|()| self.send_rest(header, body, &mut sent, deadline));
+        // What says that the long form follows is good for any other message too.
+        self.begun
+            .set(result.is_err() && sent == SHORT_HEAD && header.len() > SHORT_HEAD);
         match &result {
             Ok(()) => drop(luggage.depart()),
+            Err(_) if self.begun.get() => {}
             // Where nobody is left, nobody can misread the rest.
             Err(error) if error.kind() == ErrorKind::Disconnected => {}
             Err(_) if sent > 0 && sent < all => self.stop(false, true),

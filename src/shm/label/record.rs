@@ -75,8 +75,8 @@ impl Owner {
 pub(super) struct Record {
     pub(super) kind: Kind,
     pub(super) owner: Owner,
-    /// Where the owner's number means it.
-    pub(super) namespace: u64,
+    /// Where the owner's number and time mean it, and the paths the object.
+    pub(super) namespaces: [u64; 3],
     /// Which file it is; not known before there is one.
     pub(super) object: Option<Identity>,
     /// Absolute.
@@ -93,9 +93,9 @@ impl Record {
         let object = self.object.map_or("-".to_owned(), |object| {
             format!("{} {} {}", object.device, object.inode, object.birth)
         });
+        let [pids, times, paths] = self.namespaces;
         let text = format!(
-            "{FIRST}\n{kind}\nowner {pid} {start_time}\nnamespace {}\nobject {object}\n",
-            self.namespace
+            "{FIRST}\n{kind}\nowner {pid} {start_time}\nnamespaces {pids} {times} {paths}\nobject {object}\n"
         );
         let mut bytes = text.into_bytes();
         for path in [&self.path, &self.aside] {
@@ -110,7 +110,9 @@ impl Record {
         let mut lines = bytes.splitn(6, |&byte| byte == b'\n');
         let mut line = || std::str::from_utf8(lines.next()?).ok();
         let (first, kind, owner) = (line()?, line()?, line()?);
-        let (namespace, object) = (line()?, line()?);
+        let (namespaces, object) = (line()?, line()?);
+        let mut namespaces = namespaces.strip_prefix("namespaces ")?.split(' ');
+        let mut namespace = || namespaces.next()?.parse().ok();
         let mut owner = owner.strip_prefix("owner ")?.split(' ');
         let mut paths = lines.next()?.split(|&byte| byte == 0);
         let mut path = || Some(PathBuf::from(OsString::from_vec(paths.next()?.to_vec())));
@@ -120,13 +122,19 @@ impl Record {
                 pid: owner.next()?.parse().ok()?,
                 start_time: owner.next()?.parse().ok()?,
             },
-            namespace: namespace.strip_prefix("namespace ")?.parse().ok()?,
+            namespaces: [namespace()?, namespace()?, namespace()?],
             object: parse_object(object.strip_prefix("object ")?)?,
             path: path()?,
             aside: path()?,
         };
         let paths_fit = record.path.is_absolute() && record.path.parent() == record.aside.parent();
         (first == FIRST && paths_fit && record.to_bytes() == bytes).then_some(record)
+    }
+
+    /// Can one who lives in those namespaces judge the owner, and see the object?
+    pub(super) fn is_of(&self, [pids, times, paths]: [u64; 3]) -> bool {
+        let seen = [0, paths].contains(&self.namespaces[2]);
+        seen && self.namespaces[..2] == [pids, times]
     }
 
     /// Removes what the label names, if it is still there and still that.
@@ -221,7 +229,7 @@ mod tests {
                 pid: 7,
                 start_time: 9,
             },
-            namespace: 11,
+            namespaces: [11, 12, 13],
             object,
             aside: path.with_file_name(".aside"),
             path,
