@@ -73,12 +73,27 @@ impl<S, R> Connection<S, R> {
         }
     }
 
-    /// Wraps a stream socket, as one that was inherited from a Python program: both ways, as it is.
+    /// Wraps a stream socket, as one that was inherited from a Python program: both ways, as it is. Others may have it too, so dropping or
+    /// closing the connection only closes it here: the other side sees the end when all have closed it.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] when it is no stream socket.
     pub fn from_fd(fd: OwnedFd) -> Result<Self> {
-        Ok(Self::of(Stream::new(fd, Ways::BOTH)?))
+        let ways = Ways {
+            alone: false,
+            ..Ways::BOTH
+        };
+        Ok(Self::of(Stream::new(fd, ways)?))
+    }
+
+    /// Takes the socket out, for another program for example. The connection is not ended.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Closed`]; [`ErrorKind::Os`] when there is no room for a descriptor.
+    pub fn into_fd(mut self) -> Result<OwnedFd> {
+        self.stream()?;
+        let stream = self.stream.take().ok_or(ErrorKind::Closed)?;
+        stream.into_fd()
     }
 
     pub(super) fn stream(&self) -> Result<&Stream> {
@@ -220,7 +235,7 @@ impl<S, R> Connection<S, R> {
         }
     }
 
-    /// Two halves, for two threads: one that receives and one that sends.
+    /// Two halves, for two threads: one that receives and one that sends. If that fails, the connection is closed.
     ///
     /// # Errors
     /// [`ErrorKind::Closed`]; [`ErrorKind::Misuse`] when it does not go both ways, or when a part of a message has been received;
@@ -242,7 +257,8 @@ impl<S, R> Connection<S, R> {
         Ok((Self::of(receiver), Self::of(sender)))
     }
 
-    /// Sends a descriptor as Python's `send_handle` does: outside of any message. In a value, a [`Fd`](crate::Fd) goes with it.
+    /// Sends a descriptor as Python's `send_handle` does: outside of any message. In a value, a [`Fd`](crate::Fd) goes with it. If it is that of a
+    /// connection, that moves: dropped here, it only closes.
     ///
     /// # Errors
     /// As [`send_bytes`](Self::send_bytes); [`ErrorKind::Encode`] when the connection is not one between processes of this machine.
@@ -394,19 +410,27 @@ impl<S, R> Serialize for Connection<S, R> {
         let ways = stream.ways();
         let directions = [ways.readable, ways.writable];
         let number = descriptors::put(stream.fd(), Some(directions)).map_err(Z::Error::custom)?;
-        (number, ways.readable, ways.writable, ways.max_message).serialize(serializer)
+        let Ways {
+            readable,
+            writable,
+            max_message,
+            alone,
+        } = ways;
+        (number, readable, writable, max_message, alone).serialize(serializer)
     }
 }
 
 impl<'de, S, R> Deserialize<'de> for Connection<S, R> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use serde::de::Error as _;
-        let (number, readable, writable, max_message) = Deserialize::deserialize(deserializer)?;
+        let whole = Deserialize::deserialize(deserializer)?;
+        let (number, readable, writable, max_message, alone) = whole;
         let fd = descriptors::take(number).map_err(D::Error::custom)?;
         let ways = Ways {
             readable,
             writable,
             max_message,
+            alone,
         };
         Ok(Self::of(Stream::new(fd, ways).map_err(D::Error::custom)?))
     }

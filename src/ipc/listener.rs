@@ -30,7 +30,8 @@ use std::time::Duration;
 ///
 /// **When a process dies** that has connected: in the middle of the handshake it is forgotten, and a record is logged; after it, but
 /// before it is accepted, the connection is accepted, gives what was sent, and then the end. When the listener's own process dies, those who
-/// wait for it hear of it at once.
+/// wait for it hear of it at once, unless others have copies of the socket: brothers that were forked, or the parent that it was forked from by
+/// [`Process::fork`](crate::Process::fork), until that notices.
 ///
 /// # Differences from Python
 /// `accept` has deadlines, and a silent peer does not block it. The backlog is 128, not 1. IPv6 works. Digests made with MD5, which is all

@@ -111,7 +111,11 @@ fn listen(address: &Address, backlog: u32, mode: u32) -> Result<(Listening, Opti
         Address::Unix(path) if !path.as_os_str().is_empty() => Some(label::socket(path)?),
         _ => None,
     };
-    let socket = Listening::new(&address.name(), backlog, mode);
+    let bind = || Listening::new(&address.name(), backlog, mode);
+    let socket = match label {
+        Some(_) => label::or_after_sweep(bind),
+        None => bind(),
+    };
     let socket = socket.map_err(|error| failed(address, error))?;
     label.as_mut().map_or(Ok(()), Label::bound)?;
     Ok((socket, label))

@@ -42,6 +42,7 @@ pub(super) struct Stream {
     came: RefCell<Came>,
     /// The beginning of a long head was sent, and nothing else of its message.
     begun: Cell<bool>,
+    alone: bool,
     moves: Moves,
     foreign: u32,
     /// How often it is looked for something to receive, and for room to send, before the thread sleeps.
@@ -54,6 +55,8 @@ pub(super) struct Ways {
     pub(super) readable: bool,
     pub(super) writable: bool,
     pub(super) max_message: u64,
+    /// Nobody else has the socket, but copies that a fork has made: whoever drops the end may end it for all of them.
+    pub(super) alone: bool,
 }
 
 impl Ways {
@@ -61,6 +64,7 @@ impl Ways {
         readable: true,
         writable: true,
         max_message: MOST,
+        alone: true,
     };
 }
 
@@ -140,6 +144,7 @@ impl Stream {
             incoming: RefCell::default(),
             came: RefCell::default(),
             begun: Cell::new(false),
+            alone: ways.alone,
             moves,
             foreign: atfork::foreign(),
             looks: [const { Cell::new(1) }; 2],
@@ -155,7 +160,15 @@ impl Stream {
             readable: self.readable.get(),
             writable: self.writable.get(),
             max_message: self.max_message,
+            alone: self.alone,
         }
+    }
+
+    /// The socket itself, which goes on.
+    pub(super) fn into_fd(mut self) -> Result<OwnedFd> {
+        self.alone = false;
+        let fd = self.fd.try_clone();
+        fd.map_err(|error| Error::os("take the descriptor of a connection", error))
     }
 
     /// Has a part of a message come?
@@ -177,7 +190,7 @@ impl Stream {
             let ways = Ways {
                 readable,
                 writable: !readable,
-                max_message: self.max_message,
+                ..self.ways()
             };
             let mut half = Self::made(fd, ways, self.local, self.moves);
             half.begun.set(self.begun.get());
@@ -282,7 +295,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let copied_by_others = self.foreign != atfork::foreign();
-        if !copied_by_others {
+        if self.alone && !copied_by_others {
             let which = [self.readable.get(), self.writable.get()];
             stream::end_unmoved(self.fd(), which, self.moves);
         }

@@ -165,6 +165,13 @@ impl NamedPipe {
             if !ready && deadline.passed() {
                 return Err(self.nobody_came("for writing"));
             }
+            // Nobody can come to a path that is gone.
+            if !reader
+                .has_had_writer()
+                .map_err(|error| failed(&self.path, error))?
+            {
+                metadata(&self.path)?;
+            }
         }
         Ok(reader)
     }

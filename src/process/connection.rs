@@ -107,15 +107,17 @@ impl Connection {
         if packet.length != answer.len() {
             return exec::unavailable("the fork server died while it started a process");
         }
-        Ok(match (Answer::from_ne_bytes(answer), packet.fds.pop()) {
-            (pid, Some(pidfd)) if pid > 0 => Answered::Started(pid, pidfd),
-            (pid, None) if pid > 0 => Answered::Unheld(pid),
-            (errno, _) => {
-                // Perhaps it had no room for our lifeline: that comes again with the next request.
-                self.introduced.store(false, Relaxed);
-                Answered::Failed(io::Error::from_raw_os_error(-errno))
-            }
-        })
+        Ok(
+            match (Answer::from_ne_bytes(answer), packet.came.fds.pop()) {
+                (pid, Some(pidfd)) if pid > 0 => Answered::Started(pid, pidfd),
+                (pid, None) if pid > 0 => Answered::Unheld(pid),
+                (errno, _) => {
+                    // Perhaps it had no room for our lifeline: that comes again with the next request.
+                    self.introduced.store(false, Relaxed);
+                    Answered::Failed(io::Error::from_raw_os_error(-errno))
+                }
+            },
+        )
     }
 
     /// Has an answer come, or the end?

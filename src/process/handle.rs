@@ -101,7 +101,8 @@ impl Process {
     ///
     /// # What happens to the captures
     /// There are two of each: the child's, and this process's, which are dropped when the child's end is noticed here. So destructors run
-    /// in both processes. Handles of queues and locks are made for this.
+    /// in both processes. Handles of queues and locks are made for this. A captured socket or file stays open here until then: whoever is at its
+    /// other end waits for that. [`Fd`](crate::Fd) as an argument of [`new`](Self::new) has no such copy.
     ///
     /// A held guard cannot be captured:
     ///

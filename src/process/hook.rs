@@ -171,7 +171,7 @@ fn be_child(control: OwnedFd, number: u64) -> io::Result<()> {
     let mut bytes = [0; Request::SIZE];
     let patience = Deadline::after(PATIENCE);
     let packet = socket::recv_until(control.as_fd(), &mut bytes, patience)?;
-    let mut fds = packet.fds.into_iter();
+    let mut fds = packet.came.fds.into_iter();
     match fds.next() {
         Some(lifeline) if packet.length == Request::SIZE => {
             drop(control);

@@ -231,13 +231,18 @@ impl Server {
             Ok(packet) if packet.length == Request::SIZE => packet,
             Ok(_) | Err(_) => return false,
         };
+        if packet.came.lost {
+            // What did come is not told from what did not.
+            let full: Answer = -nix::libc::EMFILE;
+            return socket::send(peer.control.as_fd(), &full.to_ne_bytes(), &[]).is_ok();
+        }
         let request = Request::from_bytes(bytes);
         let parcel = if request.laden {
-            packet.fds.pop()
+            packet.came.fds.pop()
         } else {
             None
         };
-        if let Some(lifeline) = packet.fds.pop() {
+        if let Some(lifeline) = packet.came.fds.pop() {
             peer.lifeline = Some(lifeline);
         }
         self.start(index, request, parcel).is_ok()

@@ -58,7 +58,7 @@ pub(crate) fn segment(segment: &File, name: &str) -> Result<Label> {
     let mut label = Label::new(Kind::Segment, &path).map_err(failed)?;
     label.record.object = Some(Identity::of(&identity));
     label.publish().map_err(|error| full(failed(error)))?;
-    file::name(segment, &path).map_err(|error| taken(error, &path))?;
+    or_after_sweep(|| file::name(segment, &path)).map_err(|error| taken(error, &path))?;
     Ok(label)
 }
 
@@ -69,7 +69,8 @@ pub(crate) fn fifo(path: &Path) -> Result<Label> {
     label.try_publish();
     file::make_fifo(&label.record.aside).map_err(failed)?;
     label.note_object(&label.record.aside.clone())?;
-    file::rename(&label.record.aside, &label.record.path).map_err(|error| taken(error, path))?;
+    let (aside, path) = (&label.record.aside, &label.record.path);
+    or_after_sweep(|| file::rename(aside, path)).map_err(|error| taken(error, path))?;
     Ok(label)
 }
 
@@ -79,6 +80,22 @@ pub(crate) fn socket(path: &Path) -> Result<Label> {
     let mut label = Label::new(Kind::Socket, path).map_err(failed)?;
     label.try_publish();
     Ok(label)
+}
+
+/// A name that is taken may be one that the dead have left: looked for at once, because a service that is started again wants its names
+/// before its fork server has had the time to look.
+pub(crate) fn or_after_sweep<T>(mut take: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    match take() {
+        Err(error) if is_taken(&error) && sweep(Sweeper::Other).is_ok_and(|count| count > 0) => {
+            take()
+        }
+        first => first,
+    }
+}
+
+fn is_taken(error: &io::Error) -> bool {
+    let kind = error.kind();
+    [io::ErrorKind::AlreadyExists, io::ErrorKind::AddrInUse].contains(&kind)
 }
 
 /// A full file system has its own kind.

@@ -43,7 +43,7 @@ fn open_end(path: &Path, access: OFlag) -> io::Result<OwnedFd> {
     }
 }
 
-/// Becomes readable when somebody opens the pipe.
+/// Becomes readable when somebody opens the pipe, or removes it.
 #[derive(Debug)]
 pub(crate) struct Opens(Inotify);
 
@@ -51,7 +51,12 @@ impl Opens {
     /// `None` when this user watches too many files already.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         let watch = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC).ok()?;
-        watch.add_watch(path, AddWatchFlags::IN_OPEN).ok()?;
+        // A file that is still open somewhere is not deleted, but has a link less.
+        let what = AddWatchFlags::IN_OPEN
+            | AddWatchFlags::IN_ATTRIB
+            | AddWatchFlags::IN_DELETE_SELF
+            | AddWatchFlags::IN_MOVE_SELF;
+        watch.add_watch(path, what).ok()?;
         Some(Self(watch))
     }
 

@@ -2,16 +2,15 @@
 
 use super::clock::Deadline;
 use super::spawn::above_streams;
-use nix::cmsg_space;
+use super::stream::{self, Came};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, getsockopt,
-    recvmsg, sendmsg, setsockopt, socketpair, sockopt,
+    AddressFamily, SockFlag, SockType, getsockopt, setsockopt, socketpair, sockopt,
 };
 use nix::sys::time::TimeVal;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// A pair of packet sockets, closed on exec.
@@ -27,64 +26,27 @@ pub(crate) fn peer_pid(socket: BorrowedFd<'_>) -> io::Result<i32> {
     Ok(getsockopt(&socket, sockopt::PeerCredentials)?.pid())
 }
 
-/// Sends one packet, with at most two descriptors. Never waits: who does not read what he asked for has no claim to it.
+/// Sends one packet, with a few descriptors. Never waits: who does not read what he asked for has no claim to it.
 pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-    let rights = [ControlMessage::ScmRights(&raw)];
-    let control: &[ControlMessage<'_>] = if raw.is_empty() { &[] } else { &rights };
-    loop {
-        let iov = [IoSlice::new(bytes)];
-        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        match sendmsg::<()>(socket.as_raw_fd(), &iov, control, flags, None) {
-            Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-            Ok(_) => return Ok(()),
-        }
-    }
+    stream::send_with(socket, [bytes, &[]], fds, false).map(drop)
 }
 
 /// What one `recv` found.
 #[derive(Debug)]
 pub(crate) struct Packet {
     pub(crate) length: usize,
-    pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) came: Came,
 }
 
 /// Receives one packet without waiting; a length of zero is the end of the other side.
 pub(crate) fn recv(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Packet> {
-    receive(socket, bytes, MsgFlags::MSG_DONTWAIT)
+    receive(socket, bytes, false)
 }
 
-fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], flags: MsgFlags) -> io::Result<Packet> {
-    let mut space = cmsg_space!([RawFd; 2]);
-    let mut iov = [IoSliceMut::new(bytes)];
-    let flags = flags | MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = loop {
-        match recvmsg::<()>(socket.as_raw_fd(), &mut iov, Some(&mut space), flags) {
-            Err(Errno::EINTR) => {}
-            other => break other?,
-        }
-    };
-    let mut fds = Vec::new();
-    // An error here says that there was no room for a descriptor; the bytes have arrived all the same.
-    for control in message.cmsgs().into_iter().flatten() {
-        if let ControlMessageOwned::ScmRights(raw) = control {
-            fds.extend(
-                raw.into_iter()
-                    .filter_map(|raw| above_streams(own(raw)).ok()),
-            );
-        }
-    }
-    Ok(Packet {
-        length: message.bytes,
-        fds,
-    })
-}
-
-#[expect(unsafe_code, reason = "descriptors arrive as numbers")]
-fn own(raw: RawFd) -> OwnedFd {
-    // SAFETY: the kernel has just installed this descriptor for us, nobody else knows its number.
-    unsafe { OwnedFd::from_raw_fd(raw) }
+fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], patient: bool) -> io::Result<Packet> {
+    let mut came = Came::default();
+    let length = stream::recv_with(socket, bytes, &mut came, patient)?;
+    Ok(Packet { length, came })
 }
 
 /// From here on [`recv_waiting`] gives up after `patience`.
@@ -95,7 +57,7 @@ pub(crate) fn give_up_after(socket: BorrowedFd<'_>, patience: Duration) -> io::R
 
 /// Receives one packet, waiting as long as [`give_up_after`] said; `WouldBlock` when none came.
 pub(crate) fn recv_waiting(socket: BorrowedFd<'_>, bytes: &mut [u8]) -> io::Result<Packet> {
-    receive(socket, bytes, MsgFlags::empty())
+    receive(socket, bytes, true)
 }
 
 /// Waits for a packet until the deadline; `TimedOut` when none came.

@@ -89,7 +89,8 @@ pub(crate) fn moves(fd: BorrowedFd<'_>) -> Moves {
 /// Those directions are about to move (1), or have not moved after all (-1). The answer is the new counts.
 pub(crate) fn count_moves(fd: BorrowedFd<'_>, which: Directions, by: i64) -> Moves {
     let mut counts = moves(fd);
-    for index in (0..2).filter(|&index| which[index]) {
+    // Timeouts that somebody else has set are his.
+    for index in (0..2).filter(|&index| which[index] && moves(fd)[index] >= 0) {
         counts[index] = (counts[index] + by).max(0);
         let time = libc::timeval {
             tv_sec: match counts[index] {

@@ -26,6 +26,8 @@ pub(crate) fn tests() -> Vec<Case> {
             "connection_moves::refused_with_descriptors",
             refused_with_descriptors,
         ),
+        case("connection_moves::as_a_descriptor", as_a_descriptor),
+        case("connection_moves::shared_with_others", shared_with_others),
         case("connection_moves::half_given", half_given),
         case("connection_moves::start_fails", start_fails),
         case(
@@ -289,4 +291,38 @@ fn refused_with_descriptors() {
     let before = count();
     assert_eq!(kind(theirs.recv_bytes_max(3)), ErrorKind::TooLong);
     assert_eq!(count(), before);
+}
+
+/// Sent as a plain descriptor, or taken out: the connection goes on with whoever has that.
+fn as_a_descriptor() {
+    let (ours, theirs) = Pipe::<u32>::new().unwrap();
+    let (carry, carried) = Pipe::<()>::new().unwrap();
+    carry.send_fd(&theirs).unwrap();
+    drop(theirs);
+    let again = Connection::<u32>::from_fd(carried.recv_fd().unwrap()).unwrap();
+    again.send(&1).unwrap();
+    assert_eq!(ours.recv().unwrap(), 1);
+    let fd = again.into_fd().unwrap();
+    let again = Connection::<u32>::from_fd(fd).unwrap();
+    again.send(&2).unwrap();
+    assert_eq!(ours.recv().unwrap(), 2);
+    drop(again);
+    assert_eq!(kind(ours.recv()), ErrorKind::Disconnected);
+}
+
+/// What was brought from elsewhere may be used elsewhere, with its own timeouts.
+fn shared_with_others() {
+    let (mut stream, peer) = UnixStream::pair().unwrap();
+    let long = Some(Duration::from_secs(77));
+    stream.set_read_timeout(long).unwrap();
+    let theirs = Connection::<u32>::from_fd(stream.try_clone().unwrap().into()).unwrap();
+    let peer = Connection::<u32>::from_fd(peer.into()).unwrap();
+    let (carry, _carried) = Pipe::<()>::new().unwrap();
+    carry.send_fd(&stream).unwrap();
+    assert_eq!(stream.read_timeout().unwrap(), long);
+    drop(theirs);
+    peer.send_bytes(b"x").unwrap();
+    let mut frame = [0; 5];
+    stream.read_exact(&mut frame).unwrap();
+    assert_eq!(&frame, b"\0\0\0\x01x");
 }

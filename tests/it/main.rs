@@ -67,6 +67,7 @@ mod methods;
 mod misuse;
 mod named_pipe;
 mod named_pipe_bad;
+mod names_again;
 mod outcomes;
 mod pipe;
 mod pipe_life;
@@ -229,6 +230,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     many::tests,
     methods::tests,
     misuse::tests,
+    names_again::tests,
     outcomes::tests,
     relatives::tests,
     stale::tests,

@@ -4,7 +4,7 @@ use super::super::frame::{Header, SHORT_HEAD};
 use super::{Direction, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
-use crate::sys::stream;
+use crate::sys::stream::{self, Sort};
 use crate::wire::descriptors::Luggage;
 use std::os::fd::BorrowedFd;
 
@@ -103,9 +103,17 @@ impl Stream {
     pub(in crate::ipc) fn send_fd(&self, fd: BorrowedFd<'_>) -> Result<()> {
         self.may_write()?;
         self.must_be_local()?;
-        self.patiently(Direction::Out, Deadline::NEVER, |patient| {
+        let moves = stream::sort(fd) != Sort::Other;
+        let count = |by| {
+            if moves {
+                stream::count_moves(fd, [true; 2], by);
+            }
+        };
+        // Before it is gone: who gets it may look at once.
+        count(1);
+        let sent = self.patiently(Direction::Out, Deadline::NEVER, |patient| {
             stream::send_with(self.fd(), [&[1], &[]], &[fd], patient)
-        })?;
-        Ok(())
+        });
+        sent.map(drop).inspect_err(|_| count(-1))
     }
 }
