@@ -102,6 +102,11 @@ pub mod shared_memory {
     pub use crate::named::{Item, ShareableList, ShareableListIter, SharedMemory};
 }
 
+/// The halves of the handshake, for connections that were not made by a [`Listener`] and a [`Client`].
+pub mod auth {
+    pub use crate::ipc::challenge::{answer_challenge, deliver_challenge};
+}
+
 /// Python's `threading`: the same primitives between the threads of one process.
 pub mod threading {
     use crate::sync::{self, WithinProcess};

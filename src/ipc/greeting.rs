@@ -3,7 +3,7 @@
 use super::auth::{Failure, Handshake, LONGEST, Next, Old, RANDOM};
 use super::authkey::AuthKey;
 use super::frame::{Header, Incoming, Refused};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::{random, stream};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -43,10 +43,7 @@ impl Trouble {
 
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
-        Self::Refused(Error::new(
-            ErrorKind::AuthenticationFailed,
-            failure.to_string(),
-        ))
+        Self::Refused(failed(failure))
     }
 }
 
@@ -65,6 +62,10 @@ impl From<Refused> for Trouble {
 fn gone() -> Trouble {
     let text = "the other side has gone in the middle of the handshake";
     Trouble::Gone(Error::new(ErrorKind::Disconnected, text))
+}
+
+pub(super) fn failed(failure: Failure) -> Error {
+    Error::new(ErrorKind::AuthenticationFailed, failure.to_string())
 }
 
 /// What one look at the socket has brought.
@@ -86,17 +87,18 @@ pub(super) struct Greeting {
     incoming: Incoming,
 }
 
-fn dice() -> Result<[u8; RANDOM], Trouble> {
+/// Random bytes for a challenge.
+pub(super) fn dice() -> Result<[u8; RANDOM]> {
     let mut bytes = [0; RANDOM];
     let filled = random::fill(&mut bytes);
-    filled.map_err(|error| Trouble::Gone(Error::os("get random bytes", error)))?;
+    filled.map_err(|error| Error::os("get random bytes", error))?;
     Ok(bytes)
 }
 
 impl Greeting {
     /// Of whoever accepted the socket, and asks first.
     pub(super) fn accepting(socket: OwnedFd, terms: &Terms) -> Result<Self, Trouble> {
-        let (handshake, first) = Handshake::accepting(dice()?, terms.old);
+        let (handshake, first) = Handshake::accepting(dice().map_err(Trouble::Gone)?, terms.old);
         let greeting = Self::over(socket, handshake);
         greeting.say(&first)?;
         Ok(greeting)
@@ -104,7 +106,7 @@ impl Greeting {
 
     /// Of whoever connected, and is asked first.
     pub(super) fn connecting(socket: OwnedFd, terms: &Terms) -> Result<Self, Trouble> {
-        let handshake = Handshake::connecting(dice()?, terms.old);
+        let handshake = Handshake::connecting(dice().map_err(Trouble::Gone)?, terms.old);
         Ok(Self::over(socket, handshake))
     }
 

@@ -9,6 +9,7 @@ mod auth;
 pub(crate) mod authkey;
 mod batch;
 mod bytes;
+pub(crate) mod challenge;
 mod client;
 mod connection;
 mod connection_error;

@@ -47,6 +47,8 @@ mod exits;
 mod family;
 mod fd;
 mod forks;
+mod handshakes;
+mod handshakes_many;
 mod helper;
 mod hostile;
 mod in_flight;
@@ -59,6 +61,7 @@ mod kit;
 mod labels;
 mod labels_forged;
 mod life;
+mod listener;
 mod lock;
 mod lock_rules;
 mod logging;
@@ -103,6 +106,7 @@ mod queue_storm_ways;
 mod queue_values;
 mod queue_wakes;
 mod raw;
+mod raw_peer;
 mod relatives;
 mod rlock;
 mod runner;
@@ -159,6 +163,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     family::tests,
     hostile::tests,
     joinable_death::tests,
+    listener::tests,
     lock::tests,
     lock_rules::tests,
     logging::tests,
@@ -225,6 +230,8 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     signals::tests,
     exits::tests,
     forks::tests,
+    handshakes::tests,
+    handshakes_many::tests,
     helper::tests,
     life::tests,
     many::tests,
