@@ -2,11 +2,12 @@
 
 use super::address::Address;
 use super::greeting::{Greeting, Progress, Terms, Trouble};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
 use crate::sys::epoll::Epoll;
 use crate::sys::limits;
 use crate::sys::listening::{self, Listening};
+use crate::sys::socket;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -121,6 +122,11 @@ impl Greetings {
 
     fn not_admitted(&mut self, house: House<'_>, error: io::Error) -> Result<()> {
         let nobody = error.kind() == io::ErrorKind::WouldBlock;
+        // A Unix socket that was ended says nothing else.
+        if listening::is_over(&error) || nobody && socket::hung_up(house.socket.as_fd()) {
+            let text = "the listener, by the process that made it";
+            return Err(Error::new(ErrorKind::Closed, text));
+        }
         if nobody || listening::is_his_failure(&error) {
             return Ok(());
         }
@@ -128,12 +134,7 @@ impl Greetings {
             log::warn!("no room for another connection until a handshake has ended: {error}");
             return self.set_full(house, true);
         }
-        let text = if listening::is_over(&error) {
-            "accept from a listener that another process has closed"
-        } else {
-            "accept"
-        };
-        Err(Error::os(text, error))
+        Err(Error::os("accept", error))
     }
 
     fn enter(&mut self, house: House<'_>, greeting: Greeting, peer: Address) -> Result<()> {

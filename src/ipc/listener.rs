@@ -128,7 +128,7 @@ impl Listener {
     ///
     /// # Errors
     /// [`ErrorKind::AuthenticationFailed`] when somebody does not know the key, once for each of them: others may, so call it again.
-    /// [`ErrorKind::Closed`] after [`close`](Self::close); [`ErrorKind::Os`] when there is no room for another descriptor.
+    /// [`ErrorKind::Closed`] after [`close`](Self::close), or, in a forked child, when the process that made it has closed it; [`ErrorKind::Os`] when there is no room for another descriptor.
     pub fn accept<S, R>(&self) -> Result<Connection<S, R>> {
         self.accept_until(Deadline::NEVER)
     }
@@ -225,6 +225,10 @@ impl Drop for Open {
                 stream::end(socket.as_fd(), true, true);
             }
             stream::end(self.socket.as_fd(), true, true);
+            // Who is in the backlog would wait for as long as a child has a copy of it.
+            while let Ok((late, _)) = self.socket.accept() {
+                stream::end(late.as_fd(), true, true);
+            }
         }
     }
 }

@@ -24,6 +24,8 @@ mod leased;
 mod listener;
 mod listener_builder;
 mod loan;
+#[cfg(feature = "python")]
+mod pickle;
 mod pipe;
 mod queue;
 mod ring;

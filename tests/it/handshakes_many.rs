@@ -1,7 +1,7 @@
 //! Many handshakes at a time, and those that end badly: silent peers, dead ones, dead listeners, signals, forks, no room.
 
 use crate::handshakes::{KEY, client, serves, with_key};
-use crate::kit::{kill_and_join, kind, raise_descriptors, start};
+use crate::kit::{fork_behind_our_back, kill_and_join, kind, raise_descriptors, start};
 use crate::listener::{Folder, localhost, os_error};
 use crate::raw_peer::{Socket, answer, challenge, connect, frame, hear, say};
 use crate::runner::{Case, Gate, RemoteGate, case, scaled};
@@ -9,9 +9,11 @@ use log::{LevelFilter, Log, Metadata, Record};
 use multiproc::{Address, Client, Connection, ErrorKind, Listener, ListenerBuilder, Process};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::getpid;
-use std::sync::Mutex;
+use std::os::fd::AsRawFd as _;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub(crate) fn tests() -> Vec<Case> {
@@ -99,7 +101,12 @@ const THREADS: usize = 20;
 /// One who says his words one after the other.
 fn says_all(mut peer: Box<dyn Socket>) -> Box<dyn Socket> {
     let asked = hear(&mut peer).unwrap();
-    say(&mut peer, &answer(KEY, &asked));
+    goes_on(peer, &asked)
+}
+
+/// One who was asked.
+fn goes_on(mut peer: Box<dyn Socket>, asked: &[u8]) -> Box<dyn Socket> {
+    say(&mut peer, &answer(KEY, asked));
     assert_eq!(hear(&mut peer).unwrap(), b"#WELCOME#");
     say(&mut peer, &challenge());
     assert_eq!(hear(&mut peer).unwrap(), answer(KEY, &challenge()));
@@ -290,30 +297,23 @@ fn signals_in_accept() {
 
 /// A child that was forked accepts at the same socket, and what its parent has begun is no business of its.
 fn forked_child_accepts() {
-    let listener = std::rc::Rc::new(with_key().bind().unwrap());
+    let listener = with_key().bind().unwrap();
     let mut begun = connect(listener.address());
     assert!(listener.try_accept::<(), ()>().unwrap().is_none());
     let asked = hear(&mut begun).unwrap();
-    let copy = std::rc::Rc::clone(&listener);
-    let mut child = Process::fork(move || {
-        let accepted: Connection<String> = copy.accept().unwrap();
+    let child = fork_behind_our_back(|| {
+        let accepted: Connection<String> = listener.accept().unwrap();
         accepted.send(&"the child".to_owned()).unwrap();
-        assert!(copy.try_accept::<(), ()>().unwrap().is_none());
+        assert!(listener.try_accept::<(), ()>().unwrap().is_none());
     });
-    child.start().unwrap();
     let served: Connection<String> = client(&listener).connect().unwrap();
     assert_eq!(served.recv().unwrap(), "the child");
-    assert_eq!(child.join().unwrap(), 0);
+    let ended = waitpid(child, None).unwrap();
+    assert_eq!(ended, WaitStatus::Exited(child, 0));
     // The parent goes on with its own.
-    say(&mut begun, &answer(KEY, &asked));
-    let goes_on = std::thread::spawn(move || {
-        assert_eq!(hear(&mut begun).unwrap(), b"#WELCOME#");
-        say(&mut begun, &challenge());
-        assert_eq!(hear(&mut begun).unwrap(), answer(KEY, &challenge()));
-        say(&mut begun, b"#WELCOME#");
-    });
+    let goes_on = std::thread::spawn(move || goes_on(begun, &asked));
     drop(listener.accept::<(), ()>().unwrap());
-    goes_on.join().unwrap();
+    drop(goes_on.join().unwrap());
     serves(&listener);
 }
 
@@ -321,27 +321,29 @@ fn forked_child_accepts() {
 fn forked_copies() {
     let folder = Folder::new();
     for address in [localhost(), folder.path("socket").into()] {
-        let listener = std::rc::Rc::new(with_key().address(address).bind().unwrap());
-        let copy = std::rc::Rc::clone(&listener);
-        let mut child = Process::fork(move || drop(copy));
+        let listener = with_key().address(address).bind().unwrap();
+        let address = listener.address().clone();
+        let ours = Arc::new(Mutex::new(Some(listener)));
+        let copy = Arc::clone(&ours);
+        let mut child = Process::fork(move || drop(copy.lock().unwrap().take()));
         child.start().unwrap();
         assert_eq!(child.join().unwrap(), 0);
-        serves(&listener);
+        serves(ours.lock().unwrap().as_ref().unwrap());
         let (here, there) = (Gate::new(), Gate::new());
         let (said, waits) = (here.remote(), there.remote());
-        let copy = std::rc::Rc::clone(&listener);
+        let copy = Arc::clone(&ours);
         let mut child = Process::fork(move || {
             said.open(1);
             waits.wait();
             // It is over here, too.
-            copy.accept::<(), ()>().unwrap_err();
+            let copy = copy.lock().unwrap().take().unwrap();
+            assert_eq!(kind(copy.accept::<(), ()>()), ErrorKind::Closed);
         });
         child.start().unwrap();
         here.wait();
-        let address = listener.address().clone();
-        let waits = connect(&address);
-        drop(std::rc::Rc::into_inner(listener));
-        drop(waits);
+        let mut waits = connect(&address);
+        drop(ours.lock().unwrap().take());
+        assert_eq!(hear(&mut waits), None);
         os_error(Client::connect::<(), ()>(&address));
         there.open(1);
         assert_eq!(child.join().unwrap(), 0);
@@ -355,27 +357,25 @@ fn no_room() {
     let silent = connect(greets.address());
     assert!(greets.try_accept::<(), ()>().unwrap().is_none());
     let waiting: Connection<u32> = Client::connect(listener.address()).unwrap();
-    let builder = client(&greets).timeout(Duration::MAX);
-    std::thread::scope(|scope| {
-        let greeted = scope.spawn(|| builder.connect::<(), ()>());
-        while crate::kit::state_of(getpid()).is_none() {}
-        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
-        let first_free = std::fs::File::open("/dev/null").unwrap();
-        let first_free = std::os::fd::AsRawFd::as_raw_fd(&first_free) as u64;
-        setrlimit(Resource::RLIMIT_NOFILE, first_free, hard).unwrap();
-        for _ in 0..3 {
-            os_error(listener.accept::<(), ()>());
-            // Here somebody is greeted already: the next one waits until he is gone.
-            let nobody = greets.accept_timeout::<(), ()>(Duration::from_millis(1));
-            assert_eq!(kind(nobody), ErrorKind::TimedOut);
-        }
-        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
-        let accepted: Connection<u32> = listener.accept().unwrap();
-        waiting.send(&5).unwrap();
-        assert_eq!(accepted.recv().unwrap(), 5);
-        drop(greets.accept::<(), ()>().unwrap());
-        drop(greeted.join().unwrap().unwrap());
-    });
+    let next = connect(greets.address());
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    let first_free = std::fs::File::open("/dev/null").unwrap();
+    let number = u64::try_from(first_free.as_raw_fd()).unwrap();
+    drop(first_free);
+    setrlimit(Resource::RLIMIT_NOFILE, number, hard).unwrap();
+    for _ in 0..3 {
+        os_error(listener.accept::<(), ()>());
+        // Here somebody is greeted already: the next one waits until he is gone.
+        let nobody = greets.accept_timeout::<(), ()>(Duration::from_millis(1));
+        assert_eq!(kind(nobody), ErrorKind::TimedOut);
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).unwrap();
+    let accepted: Connection<u32> = listener.accept().unwrap();
+    waiting.send(&5).unwrap();
+    assert_eq!(accepted.recv().unwrap(), 5);
+    let next = std::thread::spawn(move || says_all(next));
+    drop(greets.accept::<(), ()>().unwrap());
+    drop(next.join().unwrap());
     drop(silent);
 }
 
@@ -404,10 +404,9 @@ fn keys_are_never_shown() {
         .address(localhost())
         .authkey(key.as_bytes());
     let mut shown = vec![format!("{builder:?}")];
-    let listener = builder
-        .handshake_timeout(Duration::from_millis(1))
-        .bind()
-        .unwrap();
+    let patience = Duration::from_millis(1);
+    let hasty = builder.clone().handshake_timeout(patience).bind().unwrap();
+    let listener = builder.bind().unwrap();
     let right = Client::builder(listener.address()).authkey(key.as_bytes());
     shown.push(format!("{listener:?} {right:?}"));
     for builder in [client(&listener), right.clone()] {
@@ -416,11 +415,11 @@ fn keys_are_never_shown() {
         shown.push(format!("{:?}", client.join().unwrap()));
     }
     // One that vanishes, and one that is silent.
-    drop(connect(listener.address()));
-    let mut silent = connect(listener.address());
+    drop(connect(hasty.address()));
+    let mut silent = connect(hasty.address());
     let hears = std::thread::spawn(move || (hear(&mut silent), hear(&mut silent)));
     while !hears.is_finished() {
-        let _nobody = listener.try_accept::<(), ()>();
+        let _nobody = hasty.try_accept::<(), ()>();
     }
     shown.push(format!("{:?}", hears.join().unwrap()));
     let said = SAID.lock().unwrap();
