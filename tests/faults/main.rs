@@ -30,6 +30,7 @@ mod joinable;
 mod joinable_handle;
 mod joinable_waits;
 mod lock;
+mod named;
 mod owned;
 mod pool;
 mod programs;
@@ -67,6 +68,7 @@ fn rows() -> Vec<Row> {
         event::rows(),
         condition::rows(),
         connection::rows(),
+        named::rows(),
         rwlock::rows(),
         barrier::rows(),
         value::rows(),
