@@ -4,12 +4,14 @@ use super::examples::{in_order, lines, place, program};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Command, Stdio};
 
-pub(crate) const TESTS: [(&str, fn()); 5] = [
+pub(crate) const TESTS: [(&str, fn()); 7] = [
     ("examples::interrupt_in_stages", in_stages),
     ("examples::echo_server", echo_server),
     ("examples::echo_client", echo_client),
     ("examples::pipe_between_processes", between_processes),
     ("examples::connection_wait", connection_wait),
+    ("examples::shared_memory_by_name", shared_memory),
+    ("examples::named_pipe", named_pipe),
 ];
 
 /// With tasks and a report of ten minutes in the second and third run. What is said between two presses is a matter of time.
@@ -121,4 +123,36 @@ fn connection_wait() {
     let last = ["ready: [1]", "in time: []"];
     assert_eq!(lines[lines.len() - 2..], last);
     assert_eq!(lines.len(), 14);
+}
+
+fn shared_memory() {
+    let expected = [
+        "the visitor reads: hello",
+        "main reads: HELLO",
+        "visits: 1",
+        "item: Str(\"egon\")",
+        "item: Int(43)",
+        "item: Str(\"größer\")",
+        "item: Bool(true)",
+        "found again: false",
+        "still there: HELLO",
+        "owned by a child: true",
+        "and gone with it",
+    ];
+    assert_eq!(lines("shared_memory_by_name", 1), expected);
+}
+
+fn named_pipe() {
+    let expected = [
+        "nobody writes: Some(TimedOut)",
+        "read step 1",
+        "read step 2",
+        "read step 3",
+        "a message of 100000 bytes",
+        "a message: that was all",
+        "the writer has gone: true",
+        "read from a shell",
+        "the path is still there: false",
+    ];
+    assert_eq!(lines("named_pipe", 1), expected);
 }

@@ -37,6 +37,8 @@ pub(crate) fn tests() -> Vec<Case> {
         case("labels::program_is_killed_with_its_child", with_its_child).cold(),
         case("labels::program_exits_with_handles", program_exits).cold(),
         case("labels::program_has_closed_everything", closed_everything).cold(),
+        case("labels::keeper_is_interrupted", keeper_interrupted).cold(),
+        case("labels::one_keeper_for_all", one_keeper),
         case("labels::keeper_is_killed", keeper_killed).cold(),
         case(
             "labels::keeper_is_killed_and_there_is_a_new_one",
@@ -295,6 +297,35 @@ fn keeper_killed() {
     drop(family.root.stdin.take());
     assert!(family.root.wait().unwrap().success());
     assert_eq!((names(), folder.files()), (before, vec![]));
+}
+
+/// A terminal's keys and a polite request are not for it.
+fn keeper_interrupted() {
+    let folder = Folder::new();
+    let before = names();
+    let mut family = Family::start("labels_program::owns", &folder);
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        kill(family.server, signal).unwrap();
+    }
+    family.kill_root();
+    family.is_over();
+    assert_eq!((names(), folder.files()), (before, vec![]));
+}
+
+/// Children of the fork server have the same one.
+fn one_keeper() {
+    let before = names();
+    let child = || {
+        let _memory = SharedMemory::create(8).unwrap();
+        assert!(find_fork_server().is_none());
+        let grandchild = || {
+            let _memory = SharedMemory::create(8).unwrap();
+            assert!(find_fork_server().is_none());
+        };
+        assert_eq!(start(grandchild, ()).join().unwrap(), 0);
+    };
+    assert_eq!(start(child, ()).join().unwrap(), 0);
+    assert_eq!(names(), before);
 }
 
 fn new_keeper() {

@@ -7,7 +7,7 @@ use crate::source::{File, cases};
 use std::collections::BTreeSet;
 
 /// What must have a line: the section, by CPython's classes or by the kind of pain, and its cases.
-pub(crate) const EXPECTED: [(&str, &[&str]); 17] = [
+pub(crate) const EXPECTED: [(&str, &[&str]); 19] = [
     (
         "process",
         &[
@@ -252,7 +252,37 @@ pub(crate) const EXPECTED: [(&str, &[&str]); 17] = [
         "pains of locks, conditions, events, barriers",
         &["L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8"],
     ),
-    ("pains of shared memory", &["S2"]),
+    (
+        "shared memory",
+        &[
+            "test_shared_memory_name_with_embedded_null",
+            "test_shared_memory_basics",
+            "test_shared_memory_recreate",
+            "test_invalid_shared_memory_creation",
+            "test_shared_memory_pickle_unpickle",
+            "test_shared_memory_pickle_unpickle_dead_object",
+            "test_shared_memory_across_processes",
+            "test_shared_memory_SharedMemoryServer_ignores_sigint",
+            "test_shared_memory_SharedMemoryManager_reuses_resource_tracker",
+            "test_shared_memory_SharedMemoryManager_basics",
+            "test_shared_memory_ShareableList_basics",
+            "test_shared_memory_ShareableList_pickling",
+            "test_shared_memory_ShareableList_pickling_dead_object",
+            "test_shared_memory_tracking",
+        ],
+    ),
+    (
+        "resource tracker",
+        &[
+            "test_resource_tracker_sigint",
+            "test_resource_tracker_sigterm",
+            "test_resource_tracker_sigkill",
+            "test_resource_tracker_reused",
+            "test_too_long_name_resource",
+            "test_resource_tracker_exit_code",
+        ],
+    ),
+    ("pains of shared memory", &["S1", "S2", "S3", "S4", "S5"]),
 ];
 
 /// The shortest text that can be a reason.
