@@ -12,7 +12,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorKind {
     /// A system call failed; [`std::error::Error::source`] is its `io::Error`.
     Os,
-    /// The arena, or one of its tables, is full. Freeing something makes room again.
+    /// The arena, or one of its tables, is full, or `/dev/shm` is. Freeing something makes room again.
     NoSpace,
     /// The deadline came first.
     TimedOut,
@@ -56,7 +56,7 @@ pub enum ErrorKind {
     NotFound,
     /// The name is taken.
     AlreadyExists,
-    /// A message is longer than what was agreed to.
+    /// A message is longer than what was agreed to, or an item than its room.
     TooLong,
     /// The buffer is smaller than the message.
     BufferTooShort,
@@ -68,7 +68,7 @@ impl ErrorKind {
     const fn words(self) -> &'static str {
         match self {
             Self::Os => "system call failed",
-            Self::NoSpace => "no space left in the arena",
+            Self::NoSpace => "no space left",
             Self::TimedOut => "timed out",
             Self::Closed => "closed",
             Self::Disconnected => "nobody is left at the other end",
@@ -90,7 +90,7 @@ impl ErrorKind {
             Self::BrokenBarrier => "the barrier is broken",
             Self::NotFound => "not found",
             Self::AlreadyExists => "the name is taken",
-            Self::TooLong => "message too long",
+            Self::TooLong => "too long",
             Self::BufferTooShort => "buffer too short",
             Self::AuthenticationFailed => "authentication failed",
         }

@@ -3,12 +3,11 @@
 use super::reader::NamedPipeReader;
 use super::writer::NamedPipeWriter;
 use crate::error::{Error, ErrorKind, Result};
-use crate::shm::label::{self, Label};
+use crate::shm::label::{self, Owned};
 use crate::sys::clock::Deadline;
 use crate::sys::companions;
 use crate::sys::fifo::{self, Opens};
 use crate::sys::file::{self, Identity};
-use crate::sys::private::Private;
 use nix::poll::{PollFd, PollFlags};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -59,7 +58,7 @@ const SLICE: Duration = Duration::from_millis(50);
 pub struct NamedPipe {
     path: PathBuf,
     identity: Identity,
-    label: Private<Option<Label>>,
+    owned: Owned,
 }
 
 impl NamedPipe {
@@ -76,7 +75,7 @@ impl NamedPipe {
         Ok(Self {
             identity: Identity::of(&metadata),
             path,
-            label: Private::new(Some(label)),
+            owned: Owned::new(Some(label)),
         })
     }
 
@@ -90,7 +89,7 @@ impl NamedPipe {
         Ok(Self {
             identity: Identity::of(&metadata),
             path,
-            label: Private::new(None),
+            owned: Owned::new(None),
         })
     }
 
@@ -103,8 +102,7 @@ impl NamedPipe {
     /// Does this process own the path?
     #[must_use]
     pub fn is_owner(&self) -> bool {
-        let label = self.label.try_lock();
-        label.is_some_and(|label| label.as_ref().is_some_and(Label::is_ours))
+        self.owned.is_ours()
     }
 
     /// Opens it for reading, and waits until somebody has opened it for writing.
@@ -210,11 +208,8 @@ impl NamedPipe {
     /// [`ErrorKind::NotFound`] when it is gone already, or when something else has the path by now.
     pub fn unlink(&self) -> Result<()> {
         let gone = || failed(&self.path, io::ErrorKind::NotFound.into());
-        // Held: another thread is at it, or was when this process was forked.
-        if let Some(mut label) = self.label.try_lock()
-            && let Some(label) = label.as_mut().filter(|label| label.is_ours())
-        {
-            let removed = label.remove().map_err(|error| failed(&self.path, error))?;
+        if let Some(removed) = self.owned.remove() {
+            let removed = removed.map_err(|error| failed(&self.path, error))?;
             return removed.then_some(()).ok_or_else(gone);
         }
         let there = Identity::at(&self.path).map_err(|error| failed(&self.path, error))?;
@@ -229,13 +224,11 @@ impl NamedPipe {
     /// # Errors
     /// [`ErrorKind::Misuse`] when this process does not own it.
     pub fn persist(&self) -> Result<()> {
-        if let Some(mut label) = self.label.try_lock()
-            && let Some(label) = label.as_mut().filter(|label| label.is_ours())
-        {
-            return label.give_up().map_err(|error| failed(&self.path, error));
-        }
-        let text = format!("this process does not own {}", self.path.display());
-        Err(Error::new(ErrorKind::Misuse, text))
+        let Some(given_up) = self.owned.give_up() else {
+            let text = format!("this process does not own {}", self.path.display());
+            return Err(Error::new(ErrorKind::Misuse, text));
+        };
+        given_up.map_err(|error| failed(&self.path, error))
     }
 }
 

@@ -104,13 +104,14 @@ impl NamedPipeReader {
             let found = self.ahead[searched..]
                 .iter()
                 .position(|&byte| byte == b'\n');
-            if let Some(place) = found {
-                break searched + place + 1;
+            let known = found.map_or(self.ahead.len(), |place| searched + place);
+            if known as u64 > self.max_message {
+                return Err(too_long(known as u64));
             }
-            searched = self.ahead.len();
-            if searched as u64 > self.max_message {
-                return Err(too_long(searched as u64));
+            if found.is_some() {
+                break known + 1;
             }
+            searched = known;
             match self.fill_until(deadline).map_err(failed)? {
                 Came::Bytes => {}
                 Came::End if searched == 0 => return Ok(None),

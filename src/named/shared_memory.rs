@@ -1,11 +1,10 @@
 //! `SharedMemory`: a segment that processes find by its name, whoever started them.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::shm::label::{self, FOLDER, Label};
+use crate::shm::label::{self, FOLDER, Owned};
 use crate::sys::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64};
 use crate::sys::file::{self, Identity};
 use crate::sys::mapping::{Atomic, Mapping};
-use crate::sys::private::Private;
 use crate::sys::random;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -78,8 +77,7 @@ pub struct SharedMemory {
     identity: Identity,
     /// `None` when closed.
     mapping: Option<Mapping>,
-    /// What its owner has; forked copies have one too, which does nothing.
-    label: Private<Option<Label>>,
+    owned: Owned,
 }
 
 impl SharedMemory {
@@ -138,7 +136,7 @@ impl SharedMemory {
                         size,
                         identity: Identity::of(&identity),
                         mapping: Some(mapping),
-                        label: Private::new(Some(label)),
+                        owned: Owned::new(Some(label)),
                     });
                 }
             }
@@ -175,7 +173,7 @@ impl SharedMemory {
             size,
             identity: Identity::of(&metadata),
             mapping: Some(mapping),
-            label: Private::new(None),
+            owned: Owned::new(None),
         })
     }
 
@@ -194,8 +192,7 @@ impl SharedMemory {
     /// Does this process own the name?
     #[must_use]
     pub fn is_owner(&self) -> bool {
-        let label = self.label.try_lock();
-        label.is_some_and(|label| label.as_ref().is_some_and(Label::is_ours))
+        self.owned.is_ours()
     }
 
     pub(super) fn mapping(&self) -> Result<&Mapping> {
@@ -282,12 +279,8 @@ impl SharedMemory {
     pub fn unlink(&self) -> Result<()> {
         let failed = |error| Error::os(format!("remove the segment {}", self.name), error);
         let gone = || Error::new(ErrorKind::NotFound, format!("the segment {}", self.name));
-        // Held: another thread is at it, or was when this process was forked.
-        if let Some(mut label) = self.label.try_lock()
-            && let Some(label) = label.as_mut().filter(|label| label.is_ours())
-        {
-            let removed = label.remove().map_err(failed)?;
-            return removed.then_some(()).ok_or_else(gone);
+        if let Some(removed) = self.owned.remove() {
+            return removed.map_err(failed)?.then_some(()).ok_or_else(gone);
         }
         let path = path_of(&self.name);
         if Identity::at(&path).map_err(failed)? != Some(self.identity) {
@@ -301,14 +294,11 @@ impl SharedMemory {
     /// # Errors
     /// [`ErrorKind::Misuse`] when this process does not own it.
     pub fn persist(&self) -> Result<()> {
-        if let Some(mut label) = self.label.try_lock()
-            && let Some(label) = label.as_mut().filter(|label| label.is_ours())
-        {
-            let given_up = label.give_up();
-            return given_up.map_err(|error| Error::os("remove a label", error));
-        }
-        let text = format!("this process does not own the segment {}", self.name);
-        Err(Error::new(ErrorKind::Misuse, text))
+        let Some(given_up) = self.owned.give_up() else {
+            let text = format!("this process does not own the segment {}", self.name);
+            return Err(Error::new(ErrorKind::Misuse, text));
+        };
+        given_up.map_err(|error| Error::os("remove a label", error))
     }
 }
 

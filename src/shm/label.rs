@@ -17,6 +17,7 @@ use super::member::{self, Member};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AcqRel, Acquire};
 use crate::sys::file::{self, Identity};
+use crate::sys::private::Private;
 use crate::sys::{atfork, random};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -183,13 +184,13 @@ impl Label {
     }
 
     /// Does this process own what the label names? A forked copy does not.
-    pub(crate) fn is_ours(&self) -> bool {
+    fn is_ours(&self) -> bool {
         let pid = crate::sys::process::getpid();
         !self.done && self.record.owner.pid == pid && self.forked == atfork::generation()
     }
 
     /// Removes the object, then the label; `false` when the object had gone. It is tried again at the end if that fails.
-    pub(crate) fn remove(&mut self) -> io::Result<bool> {
+    fn remove(&mut self) -> io::Result<bool> {
         let removed = match self.record.object {
             // A socket that was not bound: what lies there, if anything does, was there before.
             None if self.record.kind == Kind::Socket => false,
@@ -200,7 +201,7 @@ impl Label {
     }
 
     /// Removes the label only: the object stays.
-    pub(crate) fn give_up(&mut self) -> io::Result<()> {
+    fn give_up(&mut self) -> io::Result<()> {
         if let Some(file) = &self.file {
             fs::remove_file(file).or_else(absent_is_fine)?;
         }
@@ -218,6 +219,46 @@ impl Drop for Label {
             let path = self.record.path.display();
             log::error!("{path} was not removed: {error}");
         }
+    }
+}
+
+/// The label of an object's handle, if it has one: only in the process that made the object, and not in its forked copies.
+#[derive(Debug)]
+pub(crate) struct Owned {
+    label: Private<Option<Label>>,
+    /// In a forked copy the lock may be another thread's that is not there: it is not touched.
+    forked: u32,
+}
+
+impl Owned {
+    pub(crate) fn new(label: Option<Label>) -> Self {
+        Self {
+            label: Private::new(label),
+            forked: atfork::generation(),
+        }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Label) -> T) -> Option<T> {
+        if self.forked != atfork::generation() {
+            return None;
+        }
+        let mut label = self.label.lock();
+        label.as_mut().filter(|label| label.is_ours()).map(work)
+    }
+
+    /// Does this process own what the label names?
+    pub(crate) fn is_ours(&self) -> bool {
+        self.with(|_| ()).is_some()
+    }
+
+    /// [`Label::remove`]; `None` when this process does not own it.
+    pub(crate) fn remove(&self) -> Option<io::Result<bool>> {
+        self.with(Label::remove)
+    }
+
+    /// [`Label::give_up`]; `None` when this process does not own it.
+    pub(crate) fn give_up(&self) -> Option<io::Result<()>> {
+        self.with(Label::give_up)
     }
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn alone() {
 
 /// Returns when there are these names and no others, in `/dev/shm`.
 #[track_caller]
-fn until_only(expected: &BTreeSet<String>) {
+pub(crate) fn until_only(expected: &BTreeSet<String>) {
     // The watchdog ends this.
     while names().difference(expected).next().is_some() {
         std::thread::yield_now();
@@ -167,7 +167,7 @@ fn owns() {
     drop((memory, list, pipe));
 }
 
-fn wait_for_word() {
+pub(crate) fn wait_for_word() {
     let mut word = String::new();
     std::io::stdin().read_line(&mut word).unwrap();
 }
@@ -191,14 +191,14 @@ fn closes() {
 }
 
 /// A program that was started, its fork server, its child.
-struct Family {
-    root: Child,
-    server: Pid,
-    child: Pid,
+pub(crate) struct Family {
+    pub(crate) root: Child,
+    pub(crate) server: Pid,
+    pub(crate) child: Pid,
 }
 
 impl Family {
-    fn start(name: &str, folder: &Folder) -> Self {
+    pub(crate) fn start(name: &str, folder: &Folder) -> Self {
         let mut command = program_command(name);
         command.env("PIPES", &folder.0);
         Self::of(command)
@@ -229,13 +229,13 @@ impl Family {
         Pid::from_raw(self.root.id().cast_signed())
     }
 
-    fn kill_root(&mut self) {
+    pub(crate) fn kill_root(&mut self) {
         self.root.kill().unwrap();
         self.root.wait().unwrap();
     }
 
     /// Nobody is left of it.
-    fn is_over(&self) {
+    pub(crate) fn is_over(&self) {
         for pid in [self.server, self.child]
             .into_iter()
             .filter(|pid| pid.as_raw() > 0)
@@ -380,7 +380,8 @@ fn all_killed() {
         kill(pid, Signal::SIGSTOP).unwrap();
     }
     for pid in all {
-        kill(pid, Signal::SIGKILL).unwrap();
+        // A stopped child that loses the fork server gets SIGHUP, and may have died of that.
+        kill(pid, Signal::SIGKILL).ok();
     }
     family.root.wait().unwrap();
     family.is_over();

@@ -60,6 +60,7 @@ mod joinable_leases;
 mod kit;
 mod labels;
 mod labels_forged;
+mod labels_kept;
 mod life;
 mod listener;
 mod lock;
@@ -221,6 +222,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     semaphore::tests,
     labels::tests,
     labels_forged::tests,
+    labels_kept::tests,
     python_shm::tests,
     named_pipe::tests,
     named_pipe_bad::tests,

@@ -57,8 +57,12 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Empty, or a test has left something.
-        fs::remove_dir(&self.0).unwrap();
+        if std::thread::panicking() {
+            fs::remove_dir_all(&self.0).ok();
+        } else {
+            // Empty, or a test has left something.
+            fs::remove_dir(&self.0).unwrap();
+        }
     }
 }
 

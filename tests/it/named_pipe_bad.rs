@@ -177,6 +177,11 @@ fn bad_lines() {
     reader.set_max_message(10);
     writer.write_all(&[b'x'; 100]).unwrap();
     assert_eq!(kind(reader.read_line()), ErrorKind::TooLong);
+    // Also when its end has come.
+    writer.write_all(b"\n").unwrap();
+    assert_eq!(kind(reader.read_line()), ErrorKind::TooLong);
+    reader.set_max_message(100);
+    assert_eq!(reader.read_line().unwrap().unwrap(), "x".repeat(100));
 }
 
 fn bad_paths() {
