@@ -220,12 +220,8 @@ impl Drop for Open {
         self.greetings.get_mut().end();
         let copied_by_others = self.foreign != atfork::foreign();
         if self.process == std::process::id() && !copied_by_others {
-            // Those in the backlog of a Unix socket would wait for as long as anybody has a copy of it.
-            while let Ok((socket, _)) = self.socket.accept() {
-                stream::end(socket.as_fd(), true, true);
-            }
             stream::end(self.socket.as_fd(), true, true);
-            // Who is in the backlog would wait for as long as a child has a copy of it.
+            // Nobody comes any more, and who is in the backlog would wait for as long as a child has a copy of it.
             while let Ok((late, _)) = self.socket.accept() {
                 stream::end(late.as_fd(), true, true);
             }

@@ -40,6 +40,7 @@ mod spares;
 mod start;
 mod state;
 mod surroundings;
+mod watcher;
 
 pub use builder::ProcessBuilder;
 pub use context::Context;

@@ -4,7 +4,7 @@ use super::connection::Connection;
 use super::current::Identity;
 use super::method::StartMethod;
 use super::report::{self, Report, Value};
-use super::spares;
+use super::{spares, watcher};
 use crate::error::{Error, ErrorKind, RemoteError, Result};
 use crate::shm::member::Status;
 use crate::shm::{Member, settle};
@@ -105,6 +105,7 @@ impl Forkable for Siblings {
         }
         KEPT.0.store(0, SeqCst);
         companions::forget_waiting();
+
         CHILDREN.acquire();
         CHILDREN.child();
     }
@@ -125,8 +126,7 @@ impl Companions for Keepsakes {
 
     fn poll_until(&self, fds: &mut [PollFd<'_>], deadline: Deadline) -> io::Result<bool> {
         loop {
-            let mut watched = children();
-            watched.retain(|child| child.kept.lock().is_some());
+            let watched = with_something_kept();
             let sentinels = watched.iter().filter_map(|child| child.pidfd());
             let sentinels = sentinels.map(|pidfd| PollFd::new(pidfd, PollFlags::POLLIN));
             let mut all: Vec<PollFd<'_>> = fds.iter().cloned().chain(sentinels).collect();
@@ -143,27 +143,11 @@ impl Companions for Keepsakes {
     }
 }
 
-/// Threads that wait for a connection already do not know of this child: another one waits for its end in their place.
-fn watch_for_others(child: &Arc<Running>) {
-    if !companions::somebody_waits() {
-        return;
-    }
-    let child = Arc::clone(child);
-    let name = child.name().to_owned();
-    let watch = move || {
-        let ended = child
-            .pidfd()
-            .map(|pidfd| pidfd::wait(pidfd, Deadline::NEVER));
-        if let Some(Ok(true)) = ended {
-            let _ended = child.try_wait();
-        }
-    };
-    let thread = std::thread::Builder::new().name("multiproc-kept".to_owned());
-    if let Err(error) = thread.spawn(watch) {
-        log::warn!(
-            "whoever waits for a connection may not hear of the end of process {name}: {error}"
-        );
-    }
+/// The children that KEPT counts.
+pub(super) fn with_something_kept() -> Vec<Arc<Running>> {
+    let mut children = children();
+    children.retain(|child| child.kept.lock().is_some());
+    children
 }
 
 /// Does something while this process does not fork.
@@ -179,11 +163,14 @@ pub(super) fn children() -> Vec<Arc<Running>> {
 
 /// Notes a child, and reaps those that ended and that nobody has a handle of.
 pub(super) fn add(child: &Arc<Running>) {
-    if child.kept.lock().is_some() {
-        KEPT.0.fetch_add(1, SeqCst);
-        watch_for_others(child);
-    }
     CHILDREN.lock().push(Arc::clone(child));
+    if child.kept.lock().is_some() {
+        // In this order: who begins to wait now finds it, and who waits already is found.
+        KEPT.0.fetch_add(1, SeqCst);
+        if companions::somebody_waits() {
+            watcher::look_again();
+        }
+    }
     for other in children() {
         // Two: the table's and ours here.
         if Arc::strong_count(&other) == 2 {

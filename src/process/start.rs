@@ -9,7 +9,7 @@ use super::running::{self, Reaper, Running};
 use super::server::Request;
 use super::spares;
 use super::surroundings::{Options, Surroundings};
-use super::{client, exec, exit, hook, hooks, settings};
+use super::{client, exec, exit, hook, hooks, settings, watcher};
 use crate::call::{self, Arguments, Call, Callable, Reply};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::arena::Arena;
@@ -435,6 +435,7 @@ pub(super) fn prepare() -> Result<Member> {
 pub(super) fn register_tables() {
     static PREPARED: AtomicBool = AtomicBool::new(false);
     static LINK: &dyn Forkable = &client::CloseInChild;
+    static WATCHER: &dyn Forkable = &watcher::Absent;
     static CHILDREN: &dyn Forkable = &running::Siblings;
     static OWN: &dyn Forkable = &current::OWN;
     static EXITS: &dyn Forkable = &hooks::EXITS;
@@ -442,6 +443,6 @@ pub(super) fn register_tables() {
     static SETTINGS: &dyn Forkable = &settings::SETTINGS;
     if !PREPARED.swap(true, SeqCst) {
         companions::register(&running::KEPT);
-        atfork::register(&[&LINK, &CHILDREN, &OWN, &EXITS, &FORKS, &SETTINGS]);
+        atfork::register(&[&LINK, &WATCHER, &CHILDREN, &OWN, &EXITS, &FORKS, &SETTINGS]);
     }
 }

@@ -28,6 +28,7 @@ pub(crate) fn tests() -> Vec<Case> {
         ),
         case("connection_moves::as_a_descriptor", as_a_descriptor),
         case("connection_moves::shared_with_others", shared_with_others),
+        case("connection_moves::one_watcher", one_watcher),
         case("connection_moves::half_given", half_given),
         case("connection_moves::start_fails", start_fails),
         case(
@@ -325,4 +326,27 @@ fn shared_with_others() {
     let mut frame = [0; 5];
     stream.read_exact(&mut frame).unwrap();
     assert_eq!(&frame, b"\0\0\0\x01x");
+}
+
+/// However many children are forked while a thread waits: one thread watches them.
+fn one_watcher() {
+    let (ours, theirs) = Pipe::<u32>::new().unwrap();
+    let waiter = thread::spawn(move || ours.recv());
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let before = threads();
+    let mut pairs = Vec::new();
+    for _ in 0..20 {
+        let (left, right) = Pipe::<u32>::new().unwrap();
+        let mut child = Process::fork(move || receives_all(right));
+        child.start().unwrap();
+        pairs.push((left, child));
+        assert!(threads() <= before + 1);
+    }
+    for (left, child) in &pairs {
+        child.kill().unwrap();
+        assert_eq!(kind(left.recv()), ErrorKind::Disconnected);
+        assert_eq!(child.join().unwrap(), -9);
+    }
+    theirs.send(&1).unwrap();
+    assert_eq!(waiter.join().unwrap().unwrap(), 1);
 }
