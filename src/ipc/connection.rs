@@ -111,7 +111,7 @@ impl<S, R> Connection<S, R> {
         self.stream()?.send(bytes, nothing, Deadline::NEVER)
     }
 
-    /// Receives a message.
+    /// Receives a message. If there are descriptors in it, they are closed.
     ///
     /// # Errors
     /// [`ErrorKind::Disconnected`] at the end; [`ErrorKind::TooLong`] beyond [`max_message`](Self::max_message): after that this end receives no
@@ -314,11 +314,14 @@ impl<S: Serialize + 'static, R> Connection<S, R> {
 }
 
 impl<S, R: DeserializeOwned + 'static> Connection<S, R> {
-    /// Receives a value.
+    /// Receives a value. A message may bring half as many descriptors as this process may have open.
+    ///
+    /// From a peer that is not trusted, receive no type that contains itself (a message could nest it until the stack is used up), and no
+    /// sequence of a type without bytes, as `Vec<()>` (a few bytes could announce one without end).
     ///
     /// # Errors
-    /// As [`recv_bytes`](Self::recv_bytes), and [`ErrorKind::Decode`] when what came is no `R`: that message is gone, and the connection
-    /// goes on.
+    /// As [`recv_bytes`](Self::recv_bytes), and [`ErrorKind::Decode`] when what came is no `R`, or [`ErrorKind::Os`] when there is no room for its
+    /// descriptors: that message is gone, and the connection goes on.
     pub fn recv(&self) -> Result<R> {
         self.recv_until(Deadline::NEVER)
     }
@@ -380,7 +383,8 @@ impl<S, R: DeserializeOwned + 'static> Connection<S, R> {
 }
 
 impl<S, R> AsFd for Connection<S, R> {
-    /// Readable where [`poll`](Self::poll) would be true: there is no buffer before it.
+    /// Readable where [`poll`](Self::poll) would be true: there is no buffer before it. The socket's timeouts are this crate's: whoever sets
+    /// them may end the connection too early or too late when it moves.
     ///
     /// # Panics
     /// When this end was closed.
@@ -403,13 +407,10 @@ impl<S, R> Serialize for Connection<S, R> {
     fn serialize<Z: Serializer>(&self, serializer: Z) -> Result<Z::Ok, Z::Error> {
         use serde::ser::Error as _;
         let stream = self.stream().map_err(Z::Error::custom)?;
-        if stream.is_in_the_middle() {
-            let text = "a connection that has received a part of a message cannot travel";
-            return Err(Z::Error::custom(text));
-        }
+        stream.must_be_between().map_err(Z::Error::custom)?;
         let ways = stream.ways();
-        let directions = [ways.readable, ways.writable];
-        let number = descriptors::put(stream.fd(), Some(directions)).map_err(Z::Error::custom)?;
+        let directions = ways.alone.then_some([ways.readable, ways.writable]);
+        let number = descriptors::put(stream.fd(), directions).map_err(Z::Error::custom)?;
         let Ways {
             readable,
             writable,

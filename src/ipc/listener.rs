@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::shm::label::Label;
 use crate::sys::clock::Deadline;
 use crate::sys::epoll::Epoll;
-use crate::sys::listening::Listening;
+use crate::sys::listening::{self, Listening};
 use crate::sys::{atfork, companions, stream};
 use nix::poll::{PollFd, PollFlags};
 use std::cell::RefCell;
@@ -222,8 +222,12 @@ impl Drop for Open {
         if self.process == std::process::id() && !copied_by_others {
             stream::end(self.socket.as_fd(), true, true);
             // Nobody comes any more, and who is in the backlog would wait for as long as a child has a copy of it.
-            while let Ok((late, _)) = self.socket.accept() {
-                stream::end(late.as_fd(), true, true);
+            loop {
+                match self.socket.accept() {
+                    Ok((late, _)) => stream::end(late.as_fd(), true, true),
+                    Err(error) if listening::is_his_failure(&error) => {}
+                    Err(_) => break,
+                }
             }
         }
     }

@@ -160,12 +160,13 @@ impl Stream {
             readable: self.readable.get(),
             writable: self.writable.get(),
             max_message: self.max_message,
-            alone: self.alone,
+            alone: self.is_alone(),
         }
     }
 
     /// The socket itself, which goes on.
     pub(super) fn into_fd(mut self) -> Result<OwnedFd> {
+        self.must_be_between()?;
         self.alone = false;
         let fd = self.fd.try_clone();
         fd.map_err(|error| Error::os("take the descriptor of a connection", error))
@@ -176,14 +177,25 @@ impl Stream {
         !self.incoming.borrow().is_empty()
     }
 
+    /// Whoever goes on with the socket begins with whole messages.
+    pub(super) fn must_be_between(&self) -> Result<()> {
+        if self.is_in_the_middle() || self.begun.get() {
+            let text = "a part of a message has come or gone, and not the rest";
+            return Err(Error::new(ErrorKind::Misuse, text));
+        }
+        Ok(())
+    }
+
+    /// May who gets the end, and drops it, end it for all who have copies?
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone && self.foreign == atfork::foreign()
+    }
+
     /// Two halves: one that receives and one that sends.
     pub(super) fn split(&self) -> Result<(Self, Self)> {
         self.may_read()?;
         self.may_write()?;
-        if self.is_in_the_middle() {
-            let text = "a part of a message has been received, and not the rest";
-            return Err(Error::new(ErrorKind::Misuse, text));
-        }
+        self.must_be_between()?;
         let half = |readable| {
             let fd = self.fd.try_clone();
             let fd = fd.map_err(|error| Error::os("split a connection", error))?;
@@ -193,8 +205,8 @@ impl Stream {
                 ..self.ways()
             };
             let mut half = Self::made(fd, ways, self.local, self.moves);
-            half.begun.set(self.begun.get());
             half.foreign = self.foreign;
+            half.alone = self.alone;
             Ok::<_, Error>(half)
         };
         let halves = (half(true)?, half(false)?);
@@ -294,8 +306,7 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        let copied_by_others = self.foreign != atfork::foreign();
-        if self.alone && !copied_by_others {
+        if self.is_alone() {
             let which = [self.readable.get(), self.writable.get()];
             stream::end_unmoved(self.fd(), which, self.moves);
         }

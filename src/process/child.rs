@@ -17,7 +17,7 @@ use crate::shm::blocks::Block;
 use crate::shm::message::Cargo;
 use crate::shm::{Member, member, message};
 use crate::sys::signal::AllBlocked;
-use crate::sys::{lifeline, process, signal, spawn, thread};
+use crate::sys::{atfork, lifeline, process, signal, spawn, thread};
 use crate::wire::{self, Bytes, descriptors};
 use nix::unistd::{Pid, setpgid};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,7 @@ pub(super) struct Task {
 
 /// Lives the life of a child of the fork server. A detached one is tied to nobody.
 pub(super) fn live(fds: Belongings, request: Request) -> ! {
+    atfork::begin_anew();
     let guard = signal::reset_as_child().and_then(|()| settle_in(fds.tie, request.member));
     let guard = or_leave(guard);
     client::adopt(fds.control);

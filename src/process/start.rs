@@ -200,7 +200,9 @@ impl Parcel {
     /// The child runs. Where another one may have copied the ends that it has now, they are ended when its death is noticed.
     fn deliver(mut self) -> Kept {
         let ends = self.ends.take()?;
-        running::unforked(|| {
+        running::unforked(move || {
+            // They are in flight in it, too.
+            drop(self);
             if atfork::has_begun() {
                 return ends.into_ending().map(|ending| Box::new(ending) as _);
             }

@@ -6,6 +6,7 @@ use crate::sys::atfork::Forkable;
 use crate::sys::clock::Deadline;
 use crate::sys::descriptor::Shared;
 use crate::sys::private::Private;
+use crate::sys::signal::AllBlocked;
 use crate::sys::{socket, stream};
 use nix::poll::{PollFd, PollFlags};
 use std::io;
@@ -85,6 +86,8 @@ pub(super) fn look_again() {
 }
 
 fn watch(bell: &Arc<Bell>) {
+    // Signals are for threads that their owners know.
+    let _deaf = AllBlocked::now();
     loop {
         match wait(bell) {
             Ok(true) => {}

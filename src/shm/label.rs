@@ -87,7 +87,8 @@ pub(crate) fn socket(path: &Path) -> Result<Label> {
 /// before its fork server has had the time to look.
 pub(crate) fn or_after_sweep<T>(mut take: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     match take() {
-        Err(error) if is_taken(&error) && sweep(Sweeper::Other).is_ok_and(|count| count > 0) => {
+        Err(error) if is_taken(&error) => {
+            sweep_or_say(Sweeper::Other);
             take()
         }
         first => first,

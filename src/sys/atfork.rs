@@ -106,6 +106,11 @@ pub(crate) fn has_begun() -> bool {
     FORKS.load(SeqCst) > 0
 }
 
+/// In a child that has nothing of its parent's.
+pub(crate) fn begin_anew() {
+    FORKS.store(0, SeqCst);
+}
+
 fn count_foreign() {
     if !OURS.get() {
         FOREIGN.fetch_add(1, Relaxed);
@@ -166,7 +171,8 @@ extern "C" fn after() {
 extern "C" fn child() {
     count_foreign();
     GENERATION.fetch_add(1, Relaxed);
-    FORKS.store(0, SeqCst);
+    // What it came with, its parent has too.
+    FORKS.store(1, SeqCst);
     super::thread::forget();
     taken().for_each(Forkable::child);
 }

@@ -4,6 +4,7 @@ use super::super::frame::{Incoming, Refused};
 use super::{CUT, Direction, ENDED, Stream, ended, gone, refused};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
+use crate::sys::limits;
 use crate::sys::stream::{self, Came};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,6 +16,16 @@ fn all_came(lost: bool) -> Result<()> {
         return Err(Error::os("receive a descriptor", full));
     }
     Ok(())
+}
+
+/// One message leaves half of the descriptors that this process may have to everything else: others that it brings are closed.
+fn bound(came: &mut Came) {
+    let limit = limits::limit(nix::libc::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft / 2);
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    if came.fds.len() > most {
+        came.fds.truncate(most);
+        came.lost = true;
+    }
 }
 
 impl Stream {
@@ -53,7 +64,10 @@ impl Stream {
     fn receive_some(&self, place: &mut [u8], laden: bool, deadline: Deadline) -> Result<usize> {
         let came = self.patiently(Direction::In, deadline, |patient| {
             if laden {
-                stream::recv_with(self.fd(), place, &mut self.came.borrow_mut(), patient)
+                let mut came = self.came.borrow_mut();
+                let received = stream::recv_with(self.fd(), place, &mut came, patient);
+                bound(&mut came);
+                received
             } else {
                 stream::recv(self.fd(), place, patient)
             }
@@ -150,10 +164,7 @@ impl Stream {
     /// Receives a descriptor that was sent outside of any frame.
     pub(in crate::ipc) fn receive_fd(&self) -> Result<OwnedFd> {
         self.may_read()?;
-        if self.is_in_the_middle() {
-            let text = "a part of a message has been received, and not the rest";
-            return Err(Error::new(ErrorKind::Misuse, text));
-        }
+        self.must_be_between()?;
         let mut received = Came::default();
         let mut byte = [0];
         let came = self.patiently(Direction::In, Deadline::NEVER, |patient| {

@@ -103,6 +103,7 @@ impl Stream {
     pub(in crate::ipc) fn send_fd(&self, fd: BorrowedFd<'_>) -> Result<()> {
         self.may_write()?;
         self.must_be_local()?;
+        self.must_be_between()?;
         let moves = stream::sort(fd) != Sort::Other;
         let count = |by| {
             if moves {
