@@ -73,6 +73,8 @@ mod named_pipe;
 mod named_pipe_bad;
 mod names_again;
 mod outcomes;
+#[cfg(feature = "python")]
+mod pickle;
 mod pipe;
 mod pipe_life;
 mod pool;
@@ -84,7 +86,11 @@ mod pool_values;
 mod pool_ways;
 mod preload;
 mod process;
+mod python_peer;
+#[cfg(feature = "python")]
+mod python_pickles;
 mod python_shm;
+mod pythons;
 mod queue;
 mod queue_bad_bytes;
 mod queue_bad_input;
@@ -168,6 +174,8 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     lock::tests,
     lock_rules::tests,
     logging::tests,
+    #[cfg(feature = "python")]
+    pickle::tests,
     pool::tests,
     pool_values::tests,
     pool_ways::tests,
@@ -178,6 +186,9 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     pool_end::programs,
     preload::tests,
     process::tests,
+    python_peer::tests,
+    #[cfg(feature = "python")]
+    python_pickles::tests,
     queue::tests,
     queue_death::tests,
     queue_gone::tests,

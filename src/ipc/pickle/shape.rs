@@ -71,7 +71,7 @@ struct Entry {
     size: u64,
     /// Its name, where it got one here: it is the one that may change.
     name: Option<u32>,
-    /// It was put here by its name: it may not.
+    /// Somebody refers to it by its name: it may not.
     named: bool,
 }
 
@@ -81,8 +81,8 @@ struct Named {
     depth: u32,
     size: u64,
     kind: Kind,
-    /// It is still on the stack and may change.
-    open: bool,
+    /// Where it still is on the stack, and may change.
+    open: Option<usize>,
 }
 
 type Step<T = ()> = Result<T, Unfit>;
@@ -251,7 +251,7 @@ impl Walk<'_> {
         if let Some(named) = named {
             named.depth = entry.depth;
             named.size = entry.size;
-            named.open = false;
+            named.open = None;
         }
     }
 
@@ -293,7 +293,12 @@ impl Walk<'_> {
         let floor = self.floor();
         let top = self.stack[floor..].last_mut().ok_or(Unfit::Misplaced)?;
         if top.kind != kind || top.named {
-            return Err(Unfit::Misplaced);
+            let circle = top.named && top.name.is_some();
+            return Err(if circle {
+                Unfit::Circle
+            } else {
+                Unfit::Misplaced
+            });
         }
         top.depth = top.depth.max(depth + 1);
         top.size = top.size.saturating_add(size);
@@ -337,6 +342,7 @@ impl Walk<'_> {
     fn give_name(&mut self, code: u8) -> Step {
         let name = self.name(code)?;
         let floor = self.floor();
+        let place = self.stack.len().saturating_sub(1);
         let top = self.stack[floor..].last_mut().ok_or(Unfit::Misplaced)?;
         // Nobody gives a second name, or the name of something else.
         if top.name.is_some() || top.named || self.names.contains_key(&name) {
@@ -347,7 +353,7 @@ impl Walk<'_> {
             depth: top.depth,
             size: top.size,
             kind: top.kind,
-            open: top.kind != Kind::Fixed,
+            open: (top.kind != Kind::Fixed).then_some(place),
         };
         self.names.insert(name, named);
         Ok(())
@@ -355,10 +361,14 @@ impl Walk<'_> {
 
     fn by_name(&mut self, code: u8) -> Step {
         let name = self.name(code)?;
-        let named = *self.names.get(&name).ok_or(Unfit::Misplaced)?;
-        if named.open {
-            return Err(Unfit::Circle);
+        let named = self.names.get_mut(&name).ok_or(Unfit::Misplaced)?;
+        if let Some(place) = named.open.take() {
+            // From here on somebody refers to it: it is as it is.
+            let entry = &mut self.stack[place];
+            entry.named = true;
+            (named.depth, named.size) = (entry.depth, entry.size);
         }
+        let named = *named;
         self.spend(named.size)?;
         self.push(named.kind, named.depth, named.size)?;
         self.freeze();
