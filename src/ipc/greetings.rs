@@ -95,8 +95,7 @@ impl Greetings {
                 return Ok(accepted);
             }
         }
-        self.drop_overdue(house)?;
-        Ok(None)
+        self.drop_overdue(house)
     }
 
     /// When somebody must have sent his next message.
@@ -184,18 +183,26 @@ impl Greetings {
         Ok(None)
     }
 
-    /// Those who have been silent for too long.
-    fn drop_overdue(&mut self, house: House<'_>) -> Result<()> {
+    /// Those who have been silent for too long. What they have sent may not have been read yet: for how long nobody accepted is no matter
+    /// of theirs.
+    fn drop_overdue(&mut self, house: House<'_>) -> Result<Option<Accepted>> {
         while let Some(&(due, number)) = self.due.first()
             && due <= Instant::now()
         {
+            let accepted = self.step(house, number)?;
+            if accepted.is_some() {
+                return Ok(accepted);
+            }
+            if !self.due.contains(&(due, number)) {
+                continue;
+            }
             if let Some(guest) = self.leave(house, number)? {
                 let peer = &guest.peer;
                 log::warn!("{peer} has been silent in the handshake for too long: it is dropped");
                 guest.greeting.end();
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     fn leave(&mut self, house: House<'_>, number: u64) -> Result<Option<Guest>> {

@@ -20,6 +20,10 @@ pub(crate) fn tests() -> Vec<Case> {
     vec![
         case("handshakes_many::silent_peers", silent_peers),
         case("handshakes_many::silent_peers_are_dropped", dropped),
+        case(
+            "handshakes_many::nobody_accepts_for_a_while",
+            nobody_accepts,
+        ),
         case("handshakes_many::two_thousand_at_once", two_thousand),
         case(
             "handshakes_many::gone_after_every_byte",
@@ -93,6 +97,33 @@ fn dropped() {
     // The time is for each message; one who needs none of it is never dropped.
     let listener = with_key().handshake_timeout(Duration::MAX).bind().unwrap();
     serves(&listener);
+}
+
+/// They have said all in time, and are let in however late somebody reads it.
+fn nobody_accepts() {
+    let patience = Duration::from_millis(300);
+    let listener = with_key().handshake_timeout(patience).bind().unwrap();
+    let peers: Vec<_> = (0..100).map(|_| connect(listener.address())).collect();
+    assert!(listener.try_accept::<(), ()>().unwrap().is_none());
+    let greeted = Instant::now();
+    let says_all_at_once = |mut peer: Box<dyn Socket>| {
+        while listener.try_accept::<(), ()>().unwrap().is_some() {}
+        let asked = hear(&mut peer).unwrap();
+        let all = [answer(KEY, &asked), challenge(), b"#WELCOME#".to_vec()];
+        let all: Vec<u8> = all.iter().flat_map(|message| frame(message)).collect();
+        (peer, all)
+    };
+    let mut peers: Vec<_> = peers.into_iter().map(says_all_at_once).collect();
+    for (peer, all) in &mut peers {
+        peer.write_all(all).unwrap();
+    }
+    while greeted.elapsed() < patience * 2 {
+        std::thread::sleep(patience);
+    }
+    for _ in 0..100 {
+        drop(listener.accept::<(), ()>().unwrap());
+    }
+    drop(peers);
 }
 
 /// Threads that connect.

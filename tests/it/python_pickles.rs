@@ -95,9 +95,7 @@ fn it_listens() {
     }
 }
 
-/// What is of Python only, and what it makes of ours.
-fn what_it_sends() {
-    let program = r#"
+const SENDS: &str = r#"
 import dataclasses
 @dataclasses.dataclass
 class Point:
@@ -117,14 +115,46 @@ c.send(list(range(5000)))
 c.send({str(n): n for n in range(3000)})
 say(repr(c.recv()))
 "#;
-    #[derive(Debug, PartialEq, Deserialize)]
-    struct Point {
-        x: i32,
-        y: f64,
-    }
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Point {
+    x: i32,
+    y: f64,
+}
+
+fn structures(c: &Connection<()>) {
+    let points: Vec<Point> = c.recv_pickle().unwrap();
+    assert_eq!(points, [Point { x: 1, y: 2.0 }, Point { x: 3, y: 4.0 }]);
+    assert_eq!(
+        c.recv_pickle::<Vec<[u8; 5]>>().unwrap(),
+        [[1, 2, 3, 4, 5]; 3]
+    );
+    type Nested = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+    assert_eq!(
+        c.recv_pickle::<Nested>().unwrap()["key"]["key"],
+        ["key", "key"]
+    );
+}
+
+fn numbers(c: &Connection<()>) {
+    let numbers: (i8, u8, u16, u32, i32, i64, i64, i64) = c.recv_pickle().unwrap();
+    let expected = (-1, 255, 256, 65536, i32::MIN, 1 << 31, i64::MAX, i64::MIN);
+    assert_eq!(numbers, expected);
+    // More than 64 bits with a sign: refused, as documented.
+    assert_eq!(kind(c.recv_pickle::<u64>()), ErrorKind::Decode);
+    assert!(c.recv_pickle::<f64>().unwrap().is_infinite());
+    assert!(c.recv_pickle::<Vec<u32>>().unwrap().into_iter().eq(0..5000));
+    assert_eq!(
+        c.recv_pickle::<BTreeMap<String, u32>>().unwrap().len(),
+        3000
+    );
+}
+
+/// What is of Python only, and what it makes of ours.
+fn what_it_sends() {
     for python in pythons() {
         let listener = listener(&python, &localhost(), Some(KEY)).bind().unwrap();
-        let mut peer = run(&python, program, listener.address(), Some(KEY));
+        let mut peer = run(&python, SENDS, listener.address(), Some(KEY));
         let c: Connection<()> = listener.accept().unwrap();
         let mixed: (u8, String, f32, Option<u8>, bool) = c.recv_pickle().unwrap();
         assert_eq!(mixed, (1, "two".to_owned(), 3.0, None, true));
@@ -136,28 +166,8 @@ say(repr(c.recv()))
             c.recv_pickle::<BTreeSet<char>>().unwrap(),
             BTreeSet::from(['a', 'b'])
         );
-        let points: Vec<Point> = c.recv_pickle().unwrap();
-        assert_eq!(points, [Point { x: 1, y: 2.0 }, Point { x: 3, y: 4.0 }]);
-        assert_eq!(
-            c.recv_pickle::<Vec<[u8; 5]>>().unwrap(),
-            [[1, 2, 3, 4, 5]; 3]
-        );
-        type Nested = BTreeMap<String, BTreeMap<String, Vec<String>>>;
-        assert_eq!(
-            c.recv_pickle::<Nested>().unwrap()["key"]["key"],
-            ["key", "key"]
-        );
-        let numbers: (i8, u8, u16, u32, i32, i64, i64, i64) = c.recv_pickle().unwrap();
-        let expected = (-1, 255, 256, 65536, i32::MIN, 1 << 31, i64::MAX, i64::MIN);
-        assert_eq!(numbers, expected);
-        // More than 64 bits with a sign: refused, as documented.
-        assert_eq!(kind(c.recv_pickle::<u64>()), ErrorKind::Decode);
-        assert!(c.recv_pickle::<f64>().unwrap().is_infinite());
-        assert!(c.recv_pickle::<Vec<u32>>().unwrap().into_iter().eq(0..5000));
-        assert_eq!(
-            c.recv_pickle::<BTreeMap<String, u32>>().unwrap().len(),
-            3000
-        );
+        structures(&c);
+        numbers(&c);
         c.send_pickle(&(1, "two", [3.5], None::<()>, BTreeMap::from([(1, false)])))
             .unwrap();
         assert_eq!(peer.line(), "(1, 'two', (3.5,), None, {1: False})");

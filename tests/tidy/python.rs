@@ -7,7 +7,7 @@ use crate::source::{File, cases};
 use std::collections::BTreeSet;
 
 /// What must have a line: the section, by CPython's classes or by the kind of pain, and its cases.
-pub(crate) const EXPECTED: [(&str, &[&str]); 19] = [
+pub(crate) const EXPECTED: [(&str, &[&str]); 22] = [
     (
         "process",
         &[
@@ -283,6 +283,31 @@ pub(crate) const EXPECTED: [(&str, &[&str]); 19] = [
         ],
     ),
     ("pains of shared memory", &["S1", "S2", "S3", "S4", "S5"]),
+    (
+        "listeners",
+        &[
+            "test_multiple_bind",
+            "TestListener.test_context",
+            "TestListener.test_abstract_socket",
+            "test_listener_client",
+            "test_issue14725",
+            "test_issue16955",
+            "TestIgnoreEINTR.test_ignore_listener",
+            "TestInvalidFamily.test_invalid_family",
+        ],
+    ),
+    (
+        "authentication",
+        &[
+            "test_deliver_challenge_auth_failure",
+            "test_answer_challenge_auth_failure",
+            "ChallengeResponseTest.test_challengeresponse",
+        ],
+    ),
+    (
+        "pains of managers and connections",
+        &["M1", "M2", "M3", "M4", "M5", "M6", "M7", "M8"],
+    ),
 ];
 
 /// The shortest text that can be a reason.
