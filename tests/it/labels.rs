@@ -8,8 +8,7 @@ use crate::kit::{
 };
 use crate::named_pipe::Folder;
 use crate::runner::{
-    Case, Gate, RemoteGate, case, has_private_shm, program, program_command, scaled, skip,
-    wait_for_exit,
+    Case, Gate, RemoteGate, case, program, program_command, scaled, skip, wait_for_exit,
 };
 use crate::shared_memory::{labels_of, names, path};
 use multiproc::shared_memory::{ShareableList, SharedMemory};
@@ -52,13 +51,6 @@ pub(crate) fn tests() -> Vec<Case> {
         case("labels::killed_while_making", killed_while_making),
         case("labels::another_pid_namespace", another_namespace).cold(),
     ]
-}
-
-/// What is to be counted exactly needs a `/dev/shm` that nobody else sweeps.
-pub(crate) fn alone() {
-    if !has_private_shm() {
-        skip("needs a /dev/shm of its own, which only root can make");
-    }
 }
 
 /// Returns when there are these names and no others, in `/dev/shm`.
@@ -339,7 +331,6 @@ fn new_keeper() {
 
 /// A family of which nobody is left, and which has left everything.
 fn killed_family(folder: &Folder) -> Family {
-    alone();
     let before = names();
     let mut family = Family::start("labels_program::owns", folder);
     kill_and_wait(family.server);
@@ -371,7 +362,6 @@ fn next_program() {
 }
 
 fn all_killed() {
-    alone();
     let folder = Folder::new();
     let before = names();
     let mut family = Family::start("labels_program::owns", &folder);
@@ -456,7 +446,6 @@ fn killed_while_making() {
 
 /// The numbers of its processes mean others here.
 fn another_namespace() {
-    alone();
     let folder = Folder::new();
     let before = names();
     let inner = program_command("labels_program::owns");

@@ -1,9 +1,8 @@
 //! Labels that nobody of this crate has written, or that more than one sweeper reads: whose are removed, and whose are not.
 
-use crate::labels::alone;
 use crate::named_pipe::Folder;
 use crate::runner::{Case, case};
-use crate::shared_memory::{names, path};
+use crate::shared_memory::{alone, names, path};
 use multiproc::cleanup;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::stat::Mode;

@@ -1,7 +1,7 @@
 //! Segments of memory by name: every verb, who owns what, bad input, and memory that is full.
 
 use crate::kit::{fork_behind_our_back, kind, start};
-use crate::runner::{Case, case, wait_for_exit};
+use crate::runner::{Case, case, has_private_shm, skip, wait_for_exit};
 use multiproc::shared_memory::SharedMemory;
 use multiproc::{ErrorKind, Process, Queue, StartMethod};
 use nix::sys::stat::Mode;
@@ -29,8 +29,9 @@ pub(crate) fn tests() -> Vec<Case> {
     ]
 }
 
-/// Everything that has a name in `/dev/shm` now.
+/// Everything that has a name in `/dev/shm` now. Where other tests have theirs too, nobody can tell.
 pub(crate) fn names() -> BTreeSet<String> {
+    alone();
     let entries = fs::read_dir("/dev/shm").unwrap();
     let name = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
     entries
@@ -45,6 +46,13 @@ pub(crate) fn path(name: &str) -> PathBuf {
 /// A name that no other test has.
 pub(crate) fn own_name(what: &str) -> String {
     format!("test-{}-{what}", std::process::id())
+}
+
+/// Ends the test as skipped where it has no `/dev/shm` of its own, that nobody else sweeps.
+pub(crate) fn alone() {
+    if !has_private_shm() {
+        skip("needs a /dev/shm of its own, which takes root or namespaces of users");
+    }
 }
 
 /// The labels of a process.

@@ -1,8 +1,8 @@
 //! Segments of memory where there is no room, no right, or no page: what is an error, and that nothing is left.
 
 use crate::kit::{kind, start};
-use crate::runner::{Case, case, has_private_shm, skip};
-use crate::shared_memory::{byte_at, labels_of, names, own_name, path};
+use crate::runner::{Case, case};
+use crate::shared_memory::{alone, byte_at, labels_of, names, own_name, path};
 use multiproc::ErrorKind;
 use multiproc::shared_memory::SharedMemory;
 use nix::mount::{MsFlags, mount};
@@ -77,6 +77,7 @@ fn this_user_alone() {
 
 /// Beyond the limit the kernel would send a signal.
 fn file_size_limit() {
+    alone();
     let child = || {
         setrlimit(Resource::RLIMIT_FSIZE, 1 << 16, 1 << 20).unwrap();
         let before = names();
@@ -91,9 +92,7 @@ fn file_size_limit() {
 }
 
 fn full() {
-    if !has_private_shm() {
-        skip("needs a /dev/shm of its own, which only root can make");
-    }
+    alone();
     let none: Option<&str> = None;
     mount(none, "/dev/shm", none, MsFlags::MS_REMOUNT, Some("size=1m")).unwrap();
     assert_eq!(

@@ -3,8 +3,9 @@
 //! Being a subreaper it inherits every process of the test that loses its parent. It reaps them at once, as init
 //! would, so a test may wait for a grandchild to disappear.
 
+use super::private::Places;
 use super::root::{die_with_parent, say};
-use super::{Case, FAILED, PASSED, ROOT, SKIPPED, grace, own_binary, private, procfs, seconds};
+use super::{Case, FAILED, PASSED, ROOT, SKIPPED, grace, own_binary, procfs, seconds};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl::set_child_subreaper;
@@ -12,13 +13,9 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
-use std::collections::BTreeSet;
 use std::os::fd::AsFd as _;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
-
-/// Where a crate like ours could leave something behind.
-const SHARED_FOLDERS: &str = "/dev/shm:/tmp";
 
 /// How long processes may take to die of SIGKILL.
 const KILLING: Duration = Duration::from_secs(10);
@@ -30,9 +27,8 @@ const KILLING: Duration = Duration::from_secs(10);
 pub(super) fn main(case: &Case) -> ExitCode {
     die_with_parent();
     set_child_subreaper(true).expect("every kernel since 3.4 has subreapers");
-    let private = private::take();
-    let files = our_files(private);
-    let mut family = Family::start(case, private);
+    let places = Places::take();
+    let mut family = Family::start(case, &places);
     let mut complaints = Vec::new();
 
     let deadline = deadline(case);
@@ -50,11 +46,8 @@ pub(super) fn main(case: &Case) -> ExitCode {
         complaints.push(procfs::where_tasks_sleep(getpid()));
         family.kill_all();
     }
-    complaints.extend(
-        our_files(private)
-            .difference(&files)
-            .map(|file| format!("new file: {file}")),
-    );
+    let left = places.left().into_iter();
+    complaints.extend(left.map(|file| format!("new file: {file}")));
     family.verdict(&complaints)
 }
 
@@ -69,7 +62,7 @@ struct Family {
 }
 
 impl Family {
-    fn start(case: &Case, private: bool) -> Family {
+    fn start(case: &Case, places: &Places) -> Family {
         let mut chld = SigSet::empty();
         chld.add(Signal::SIGCHLD);
         // Blocked before the first child exists, or its end could be missed. Std starts children with an empty mask.
@@ -79,7 +72,7 @@ impl Family {
         // Not `Child`: every end is seen by the one `waitpid` below.
         let root = Command::new(own_binary())
             .args([ROOT, case.name])
-            .envs([private::mark(private)])
+            .envs(places.variables())
             .stdin(Stdio::null())
             .spawn()
             .expect("this binary can be started again")
@@ -166,18 +159,4 @@ impl Family {
 /// The case's own deadline, or the general one when that is longer.
 fn deadline(case: &Case) -> Duration {
     seconds("MULTIPROC_TEST_DEADLINE", 60).max(case.deadline)
-}
-
-/// Files that the crate or a test has made where all programs may write. What a test makes there under a name of its own must not have
-/// the crate's in it, because tests run side by side.
-fn our_files(private: bool) -> BTreeSet<String> {
-    let folders = std::env::var("MULTIPROC_TEST_FOLDERS");
-    let folders = folders.as_deref().unwrap_or(SHARED_FOLDERS);
-    folders
-        .split(':')
-        .filter_map(|folder| std::fs::read_dir(folder).ok())
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path().display().to_string()))
-        .filter(|path| private::is_ours(path, private))
-        .collect()
 }
