@@ -29,7 +29,8 @@ const SLICE: Duration = Duration::from_millis(50);
 /// Both ends wait for each other when they are opened, with a deadline if that is wanted. Bytes, lines and messages go one way. Any program can be at the
 /// other end (`open(path)` in Python, `cat` in a shell); messages have the frames of a Python `Connection`.
 ///
-/// As an argument of a process, or in a message, the path travels: the receiver owns nothing.
+/// As an argument of a process, or in a message, the path travels: the receiver owns nothing. Give away `NamedPipe::open(pipe.path())`, and keep the owner's handle:
+/// with that the path would go.
 ///
 /// Inside a family a [`Queue`](crate::Queue) is better in everything but that it has no path.
 ///

@@ -29,7 +29,8 @@ const TRIES: usize = 100;
 /// others write meanwhile it may have a part (eight bytes that are aligned to eight are copied at once). A [`Lock`](crate::Lock) keeps members of
 /// the family apart.
 ///
-/// As an argument of a process, or in a message, the name travels: the receiver opens the segment, and owns nothing.
+/// As an argument of a process, or in a message, the name travels: the receiver opens the segment, and owns nothing. The handle itself is dropped here, so give
+/// away another one (`SharedMemory::open(memory.name())`) and keep the owner's: with that the name would go before it arrives.
 ///
 /// To share memory inside a family [`Array`](crate::Array) and [`Value`](crate::Value) are simpler: they need no name.
 ///

@@ -1,7 +1,7 @@
 //! The fork server: one thread that forks when a member asks, answers with a pidfd, reaps, and says how children ended.
 //!
 //! Every member has its own control socket to it. The server ends when the last of them is closed, that is, when the family is
-//! gone. It allocates nothing in the arena and takes no lease, so that no member, dead, mad or stopped, can hold it up.
+//! gone, and nobody of it is left who owns a name ([`super::keeping`]). It allocates nothing in the arena and takes no lease, so that no member, dead, mad or stopped, can hold it up.
 
 use super::exec::{self, Hello};
 use super::keeping::Keeping;

@@ -1,7 +1,7 @@
 //! Labels that nobody of this crate has written, or that more than one sweeper reads: whose are removed, and whose are not.
 
 use crate::named_pipe::Folder;
-use crate::runner::{Case, case};
+use crate::runner::{Case, case, skip};
 use crate::shared_memory::{alone, names, path};
 use multiproc::cleanup;
 use nix::fcntl::{Flock, FlockArg};
@@ -178,6 +178,9 @@ fn another_namespace() {
 
 /// Somebody else has written a label of ours, or has one of his own.
 fn another_user() {
+    if !geteuid().is_root() {
+        skip("only root can give a file away");
+    }
     alone();
     let object = file("object");
     let forged = Forged::of("segment", &object);

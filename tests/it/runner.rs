@@ -9,7 +9,8 @@
 //!
 //! All three are this binary; the first argument says which part it plays. The keeper is a *subreaper*: whatever
 //! the test leaves behind becomes its child, whichever session it fled to, so "nothing is left" is simply
-//! "no child is left", and a descendant is always charged to the test that started it.
+//! "no child is left", and a descendant is always charged to the test that started it. It also gives each test a folder for
+//! temporary files, and where it can a `/dev/shm`, that no other test has ([`private`]).
 //!
 //! | variable | meaning | default |
 //! |---|---|---|

@@ -1,7 +1,7 @@
 //! Segments of memory where there is no room, no right, or no page: what is an error, and that nothing is left.
 
 use crate::kit::{kind, start};
-use crate::runner::{Case, case};
+use crate::runner::{Case, case, skip};
 use crate::shared_memory::{alone, byte_at, labels_of, names, own_name, path};
 use multiproc::ErrorKind;
 use multiproc::shared_memory::SharedMemory;
@@ -92,6 +92,9 @@ fn file_size_limit() {
 }
 
 fn full() {
+    if !nix::unistd::geteuid().is_root() {
+        skip("only root can change the size of /dev/shm");
+    }
     alone();
     let none: Option<&str> = None;
     mount(none, "/dev/shm", none, MsFlags::MS_REMOUNT, Some("size=1m")).unwrap();
