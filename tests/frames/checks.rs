@@ -43,7 +43,12 @@ fn receive(
         if bytes.is_empty() {
             return (messages, Ok(incoming));
         }
-        let most = to.len().min(bytes.len());
+        let wanted = to.len();
+        // Of the long form eight more bytes belong to the head, and nothing behind it.
+        assert!(!incoming.is_long() || wanted <= 8);
+        let to = incoming.wants(limit).expect("as before");
+        assert_eq!(to.len(), wanted);
+        let most = wanted.min(bytes.len());
         let now = 1 + index(choices.below(most as u64));
         to[..now].copy_from_slice(&bytes[..now]);
         bytes = &bytes[now..];
