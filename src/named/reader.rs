@@ -25,9 +25,36 @@ const PIECE: usize = 64 << 10;
 pub struct NamedPipeReader {
     file: File,
     /// Bytes that were read and not asked for yet.
-    ahead: Vec<u8>,
+    ahead: Ahead,
     incoming: Incoming,
     max_message: u64,
+}
+
+/// Bytes that are used up from the front; what is left is moved only when more are read.
+#[derive(Default)]
+struct Ahead {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+impl Ahead {
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[self.used..]
+    }
+
+    fn use_up(&mut self, count: usize) {
+        self.used += count;
+    }
+
+    /// Reads more, as much as one call gives.
+    fn read_from(&mut self, file: &File) -> io::Result<usize> {
+        self.bytes.drain(..std::mem::take(&mut self.used));
+        let before = self.bytes.len();
+        self.bytes.resize(before + PIECE, 0);
+        let read = fifo::read(file.as_fd(), &mut self.bytes[before..]);
+        self.bytes.truncate(before + *read.as_ref().unwrap_or(&0));
+        read
+    }
 }
 
 /// What there is to be read.
@@ -40,7 +67,7 @@ impl NamedPipeReader {
     pub(super) fn new(file: File) -> Self {
         Self {
             file,
-            ahead: Vec::new(),
+            ahead: Ahead::default(),
             incoming: Incoming::default(),
             max_message: MOST,
         }
@@ -57,11 +84,7 @@ impl NamedPipeReader {
 
     /// Reads ahead what there is; 0 is the end.
     fn fill(&mut self) -> io::Result<usize> {
-        let before = self.ahead.len();
-        self.ahead.resize(before + PIECE, 0);
-        let read = fifo::read(self.file.as_fd(), &mut self.ahead[before..]);
-        self.ahead.truncate(before + *read.as_ref().unwrap_or(&0));
-        read
+        self.ahead.read_from(&self.file)
     }
 
     /// Waits until there is more to be had than before.
@@ -101,10 +124,9 @@ impl NamedPipeReader {
     fn line(&mut self, deadline: Deadline) -> Result<Option<String>> {
         let mut searched = 0;
         let end = loop {
-            let found = self.ahead[searched..]
-                .iter()
-                .position(|&byte| byte == b'\n');
-            let known = found.map_or(self.ahead.len(), |place| searched + place);
+            let ahead = self.ahead.as_slice();
+            let found = ahead[searched..].iter().position(|&byte| byte == b'\n');
+            let known = found.map_or(ahead.len(), |place| searched + place);
             if known as u64 > self.max_message {
                 return Err(too_long(known as u64));
             }
@@ -118,7 +140,8 @@ impl NamedPipeReader {
                 Came::End => break searched,
             }
         };
-        let mut line: Vec<u8> = self.ahead.drain(..end).collect();
+        let mut line = self.ahead.as_slice()[..end].to_vec();
+        self.ahead.use_up(end);
         if line.last() == Some(&b'\n') {
             line.pop();
         }
@@ -156,15 +179,16 @@ impl NamedPipeReader {
             if place.is_empty() {
                 return Ok(self.incoming.take());
             }
-            if self.ahead.is_empty() {
+            if self.ahead.as_slice().is_empty() {
                 if let Came::End = self.fill_until(deadline).map_err(failed)? {
                     return Err(self.ended());
                 }
                 continue;
             }
-            let length = place.len().min(self.ahead.len());
-            place[..length].copy_from_slice(&self.ahead[..length]);
-            self.ahead.drain(..length);
+            let ahead = self.ahead.as_slice();
+            let length = place.len().min(ahead.len());
+            place[..length].copy_from_slice(&ahead[..length]);
+            self.ahead.use_up(length);
             self.incoming.came(length);
         }
     }
@@ -198,14 +222,15 @@ impl Read for NamedPipeReader {
         if to.is_empty() {
             return Ok(0);
         }
-        if self.ahead.is_empty()
+        if self.ahead.as_slice().is_empty()
             && let Came::End = self.fill_until(Deadline::NEVER)?
         {
             return Ok(0);
         }
-        let length = to.len().min(self.ahead.len());
-        to[..length].copy_from_slice(&self.ahead[..length]);
-        self.ahead.drain(..length);
+        let ahead = self.ahead.as_slice();
+        let length = to.len().min(ahead.len());
+        to[..length].copy_from_slice(&ahead[..length]);
+        self.ahead.use_up(length);
         Ok(length)
     }
 }
