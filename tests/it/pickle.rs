@@ -21,6 +21,7 @@ pub(crate) fn tests() -> Vec<Case> {
         case("pickle::circles", circles),
         case("pickle::cut", cut),
         case("pickle::spoilt", spoilt),
+        case("pickle::random_instructions", random_instructions),
         case("pickle::other_types", other_types),
         case("pickle::does_not_serialise", does_not_serialise),
         case("pickle::timeouts_and_ends", timeouts_and_ends),
@@ -329,20 +330,14 @@ fn cut() {
 fn spoilt() {
     let both = ends();
     let pickle = pickle_of_all(&both);
-    let mut state = 1_u64;
-    let mut dice = |below: usize| {
-        state = state
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1);
-        usize::try_from(state >> 33).unwrap() % below
-    };
+    let mut dice = Dice(1);
     let mut fine = 0;
     let cases = scaled(20_000);
     for _ in 0..cases {
         let mut spoilt = pickle.clone();
-        for _ in 0..=dice(4) {
-            let place = dice(spoilt.len());
-            spoilt[place] = u8::try_from(dice(256)).unwrap();
+        for _ in 0..=dice.below(4) {
+            let place = dice.below(spoilt.len());
+            spoilt[place] = u8::try_from(dice.below(256)).unwrap();
         }
         both.with(|one| one.send_bytes(&spoilt).unwrap());
         match both.1.recv_pickle::<All>() {
@@ -353,6 +348,50 @@ fn spoilt() {
         let _ignored = both.1.recv_pickle::<IgnoredAny>();
     }
     assert!(fine > 0 && fine < cases, "{fine} of {cases}");
+}
+
+/// Instructions in any order: nothing panics, overflows, or takes more than there is.
+fn random_instructions() {
+    const CODES: &[u8] =
+        b"()]]}}\x8f\x85\x86\x87tlde\x90\x91asu01q\x94\x94hhhRb\x81\x92\x93NNK\x88C\x8c\x8ac.(((";
+    let (one, mut other) = Pipe::<()>::new().unwrap();
+    other.set_max_message(1 << 20);
+    let mut dice = Dice(7);
+    let mut fine = 0;
+    let cases = scaled(20_000);
+    for _ in 0..cases {
+        let mut pickle = Vec::new();
+        for _ in 0..dice.below(60) {
+            let code = CODES[dice.below(CODES.len())];
+            pickle.push(code);
+            match code {
+                b'K' | b'q' | b'h' => pickle.push(u8::try_from(dice.below(5)).unwrap()),
+                b'C' | 0x8c | 0x8a => pickle.extend(b"\x01x"),
+                b'c' => pickle.extend(b"builtins\nset\n"),
+                _ => {}
+            }
+        }
+        pickle.push(b'.');
+        one.send_bytes(&pickle).unwrap();
+        let ignored = other.recv_pickle::<IgnoredAny>();
+        fine += u32::from(ignored.is_ok());
+        one.send_bytes(&pickle).unwrap();
+        let _nest = other.recv_pickle::<Vec<Shape>>();
+    }
+    assert!(fine > 0 && fine < cases, "{fine} of {cases}");
+}
+
+/// The same numbers in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        let Dice(state) = self;
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        usize::try_from(*state >> 33).unwrap() % limit
+    }
 }
 
 fn other_types() {
