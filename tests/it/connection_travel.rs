@@ -379,6 +379,7 @@ fn more_than_fit() {
         "{error}"
     );
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
+    assert!(other.recv().unwrap().is_empty());
     drop((carrier, other));
     rights.iter().for_each(is_over_soon);
 }
