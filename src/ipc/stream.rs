@@ -248,7 +248,8 @@ impl Stream {
     ) -> Result<usize> {
         let failed = |error| failed(direction, error);
         let looks = &self.looks[direction as usize];
-        let times = if thread::cpus() > 1 { looks.get() } else { 0 };
+        let may_look = thread::cpus() > 1;
+        let times = if may_look { looks.get() } else { 0 };
         for _ in 0..times {
             match call(false) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -259,14 +260,16 @@ impl Stream {
             }
         }
         let _waiting = companions::waiting();
-        let asleep = Instant::now();
+        let asleep = may_look.then(Instant::now);
         loop {
             // Without a deadline the call itself may wait; if it does not, the socket was told so by somebody else.
             let patient = deadline.left().is_none() && !companions::any();
             match call(patient) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 other => {
-                    slept(looks, asleep.elapsed());
+                    if let Some(asleep) = asleep {
+                        slept(looks, asleep.elapsed());
+                    }
                     return other.map_err(failed);
                 }
             }
