@@ -4,5 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 export MULTIPROC_TEST_DEADLINE=${MULTIPROC_TEST_DEADLINE:-240}
-MULTIPROC_SCALE=${MULTIPROC_SCALE:-3} timeout 700 cargo test --release --test it
+MULTIPROC_SCALE=${MULTIPROC_SCALE:-2} timeout 800 cargo test --release --test it
 MULTIPROC_SCALE=${MULTIPROC_SCALE:-20} timeout 700 cargo test --release --test faults
