@@ -458,6 +458,7 @@ pub(crate) fn proved_dead(slot: u32, generation: u32) -> bool {
     if known_dead(slot, generation) {
         return true;
     }
+    let slot_number = slot;
     let Some(slot) = Arena::existing().and_then(|arena| arena.slot(slot)) else {
         return true;
     };
@@ -469,7 +470,9 @@ pub(crate) fn proved_dead(slot: u32, generation: u32) -> bool {
             .map_or(0, |noted| noted & START_TIMES),
         _ => 0,
     };
-    process::proved_dead(identity.pid, start_time) && slot.identity.load(Acquire) == word
+    // Somebody may have said so in the meantime: then its place looks different, because it is dead.
+    let same = || slot.identity.load(Acquire) == word || known_dead(slot_number, generation);
+    process::proved_dead(identity.pid, start_time) && same()
 }
 
 /// Is it proved that the child which was to take this place is dead? Its parent has noted it, and not reaped it yet.
