@@ -12,9 +12,10 @@ use super::spawn::above_streams;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    AddressFamily, Shutdown, SockFlag, SockProtocol, SockType, getsockopt, shutdown, socketpair,
-    sockopt,
+    AddressFamily, Shutdown, SockFlag, SockProtocol, SockType, SockaddrLike, SockaddrStorage,
+    getsockname, getsockopt, setsockopt, shutdown, socketpair, sockopt,
 };
+use nix::sys::time::TimeVal;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -44,19 +45,11 @@ pub(crate) fn sort(fd: BorrowedFd<'_>) -> Sort {
     if getsockopt(&fd, sockopt::SockType) != Ok(SockType::Stream) {
         return Sort::Other;
     }
-    match option(fd, libc::SO_DOMAIN, 0) {
-        Ok(libc::AF_UNIX) => Sort::Local,
+    let name = getsockname::<SockaddrStorage>(fd.as_raw_fd());
+    match name.map(|name| name.family()) {
+        Ok(Some(AddressFamily::Unix)) => Sort::Local,
         _ => Sort::Remote,
     }
-}
-
-fn option<T: Copy>(fd: BorrowedFd<'_>, name: libc::c_int, mut value: T) -> nix::Result<T> {
-    let mut size = libc::socklen_t::try_from(size_of::<T>()).unwrap_or(0);
-    let place = (&raw mut value).cast();
-    let (level, fd) = (libc::SOL_SOCKET, fd.as_raw_fd());
-    // SAFETY: the kernel writes at most `size` bytes to `value`, which has so many; callers name the option's own type.
-    Errno::result(unsafe { libc::getsockopt(fd, level, name, place, &raw mut size) })?;
-    Ok(value)
 }
 
 /// How often both directions of an end, that in and that out, have moved from one process to another.
@@ -71,38 +64,37 @@ pub(crate) type Directions = [bool; 2];
 /// Seconds that nobody waits.
 const NEVER: i64 = 1_000_000_000;
 
-const TIMEOUTS: [libc::c_int; 2] = [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO];
-
-const ZERO: libc::timeval = libc::timeval {
-    tv_sec: 0,
-    tv_usec: 0,
-};
-
 pub(crate) fn moves(fd: BorrowedFd<'_>) -> Moves {
-    TIMEOUTS.map(|name| match option(fd, name, ZERO) {
-        Ok(time) if time.tv_sec == 0 && time.tv_usec == 0 => 0,
-        Ok(time) if time.tv_sec >= NEVER => time.tv_sec - NEVER,
-        _ => -1,
-    })
+    let timeouts = [
+        getsockopt(&fd, sockopt::ReceiveTimeout),
+        getsockopt(&fd, sockopt::SendTimeout),
+    ];
+    timeouts.map(
+        |time| match time.map(|time| (time.tv_sec(), time.tv_usec())) {
+            Ok((0, 0)) => 0,
+            Ok((seconds, _)) if seconds >= NEVER => seconds - NEVER,
+            _ => -1,
+        },
+    )
 }
 
 /// Those directions are about to move (1), or have not moved after all (-1). The answer is the new counts.
 pub(crate) fn count_moves(fd: BorrowedFd<'_>, which: Directions, by: i64) -> Moves {
     let mut counts = moves(fd);
-    // Timeouts that somebody else has set are his.
-    for index in (0..2).filter(|&index| which[index] && moves(fd)[index] >= 0) {
-        counts[index] = (counts[index] + by).max(0);
-        let time = libc::timeval {
-            tv_sec: match counts[index] {
-                0 => 0,
-                count => NEVER + count,
-            },
-            tv_usec: 0,
+    for (index, count) in counts.iter_mut().enumerate() {
+        // Timeouts that somebody else has set are his.
+        if !which[index] || *count < 0 {
+            continue;
+        }
+        *count = (*count + by).max(0);
+        let time = match *count {
+            0 => TimeVal::new(0, 0),
+            count => TimeVal::new(NEVER + count, 0),
         };
-        let size = libc::socklen_t::try_from(size_of_val(&time)).unwrap_or(0);
-        let (level, name, fd) = (libc::SOL_SOCKET, TIMEOUTS[index], fd.as_raw_fd());
-        // SAFETY: the kernel reads `size` bytes of a local variable that has so many.
-        unsafe { libc::setsockopt(fd, level, name, (&raw const time).cast(), size) };
+        let _no_socket_no_count = match index {
+            0 => setsockopt(&fd, sockopt::ReceiveTimeout, &time),
+            _ => setsockopt(&fd, sockopt::SendTimeout, &time),
+        };
     }
     counts
 }

@@ -1,13 +1,13 @@
 //! Segments and lists that Python programs share with ours, in both directions, with every Python that is here.
 
 use crate::kit::kind;
-use crate::runner::{Case, case, skip};
+use crate::pythons::{Python, pythons};
+use crate::runner::{Case, case};
 use crate::shared_memory::{byte_at, names, path};
 use multiproc::ErrorKind;
 use multiproc::shared_memory::{Item, ShareableList, SharedMemory};
 use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -34,51 +34,6 @@ pub(crate) fn tests() -> Vec<Case> {
     ]
 }
 
-/// A Python, and its minor version.
-struct Python {
-    program: PathBuf,
-    minor: u32,
-}
-
-/// Every Python from 3.11 on, or the newest older one from 3.8 on.
-fn pythons() -> Vec<Python> {
-    let home = std::env::var_os("HOME")
-        .map(PathBuf::from)
-        .unwrap_or_default();
-    let installed = fs::read_dir(home.join(".pyenv/versions"))
-        .into_iter()
-        .flatten();
-    let installed = installed.filter_map(|entry| Some(entry.ok()?.path().join("bin/python3")));
-    let on_path = [
-        "python3",
-        "python3.11",
-        "python3.12",
-        "python3.13",
-        "python3.14",
-    ];
-    let candidates = installed.chain(on_path.map(PathBuf::from));
-    let mut found: Vec<Python> = candidates.filter_map(|program| version(&program)).collect();
-    found.sort_by_key(|python| python.minor);
-    found.dedup_by_key(|python| python.minor);
-    let modern = found.iter().position(|python| python.minor >= 11);
-    let from = modern.unwrap_or(found.len().saturating_sub(1));
-    found.drain(..from);
-    if found.is_empty() {
-        skip("there is no Python 3.8 or newer here");
-    }
-    found
-}
-
-fn version(program: &Path) -> Option<Python> {
-    let code = "import sys, multiprocessing.shared_memory; print(sys.version_info[1])";
-    let output = Command::new(program).args(["-c", code]).output().ok()?;
-    let minor: u32 = String::from_utf8(output.stdout).ok()?.trim().parse().ok()?;
-    Some(Python {
-        program: program.to_owned(),
-        minor,
-    })
-}
-
 /// What every script begins with: `shared` attaches without making Python responsible.
 const BEGIN: &str = r#"
 import sys, struct
@@ -102,7 +57,7 @@ def shared_list(name):
 
 impl Python {
     fn command(&self, script: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(&self.path);
         command
             .arg("-c")
             .arg(format!("{BEGIN}\n{script}"))
@@ -116,7 +71,7 @@ impl Python {
 
     /// Runs a script to its end; the answer is what it has printed.
     #[track_caller]
-    fn run(&self, script: &str, arguments: &[&str]) -> String {
+    fn output_of(&self, script: &str, arguments: &[&str]) -> String {
         let output = self.command(script, arguments).output().unwrap();
         self.checked(&output)
     }
@@ -162,7 +117,7 @@ print(bytes(memory.buf[4990:4999]).decode())
 memory.buf[:11] = b'from Python'
 memory.close()
 ";
-        assert_eq!(python.run(script, &[memory.name()]), "from Rust");
+        assert_eq!(python.output_of(script, &[memory.name()]), "from Rust");
         let mut text = [0; 11];
         memory.read(0, &mut text).unwrap();
         assert_eq!(&text, b"from Python");
@@ -211,7 +166,7 @@ struct.pack_into('=I', memory.buf, 4, 0xdeadbeef)
 memory.close()
 ";
         assert_eq!(
-            python.run(script, &[memory.name()]),
+            python.output_of(script, &[memory.name()]),
             "18446744073709551614 7"
         );
         assert_eq!(memory.atomic_u32(4).unwrap().load(SeqCst), 0xdead_beef);
@@ -249,7 +204,7 @@ fn not_tracked() {
     for python in pythons() {
         let memory = SharedMemory::create(100).unwrap();
         let script = "shared(sys.argv[1]).close()\nprint('done')";
-        assert_eq!(python.run(script, &[memory.name()]), "done");
+        assert_eq!(python.output_of(script, &[memory.name()]), "done");
         // `wait_with_output` has read to the end of its tracker's stderr too.
         assert!(path(memory.name()).exists(), "3.{}", python.minor);
         memory.unlink().unwrap();
@@ -312,7 +267,7 @@ fn lists_of_ours() {
         let script = format!(
             "found = shared_list(sys.argv[1])\nassert list(found) == {MIXED}, list(found)\nprint(found.format, found.count(True), found.index(''))\nfound.shm.close()"
         );
-        let answer = python.run(&script, &[list.shm().name()]);
+        let answer = python.output_of(&script, &[list.shm().name()]);
         assert_eq!(
             answer, "16s8sdqxxxxxx?xxxxxxxx?xxxxxxx?8s 1 7",
             "3.{}",
@@ -346,7 +301,7 @@ fn both_change() {
         let script = format!(
             "found = shared_list(sys.argv[1])\nassert list(found) == {MIXED}, list(found)\nfor place, item in enumerate(reversed({MIXED})):\n    found[place] = item\nfound.shm.close()"
         );
-        assert_eq!(python.run(&script, &[list.shm().name()]), "");
+        assert_eq!(python.output_of(&script, &[list.shm().name()]), "");
         let mut expected = mixed();
         expected.reverse();
         assert_eq!(items(&list), expected);
@@ -364,7 +319,7 @@ found[0] = 'longer'
 found[1] = '12345678'
 found.shm.close()
 ";
-        assert_eq!(python.run(script, &[list.shm().name()]), "");
+        assert_eq!(python.output_of(script, &[list.shm().name()]), "");
         assert_eq!(items(&list), ["longer".into(), Item::from("12345678")]);
         // Text of three bytes a character: Python makes room for characters, and leaves a half one.
         let script = "made = ShareableList(['\u{20ac}' * 8, 'next'])\nprint(made.shm.name, flush=True)\nsys.stdin.readline()\nmade.shm.close()\nmade.shm.unlink()";

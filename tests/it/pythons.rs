@@ -11,7 +11,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 pub(crate) struct Python {
     /// 11 is 3.11.
     pub(crate) minor: u32,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 /// One of each version from 3.11 to 3.13 that is found; skips the test when there is none.
