@@ -47,10 +47,13 @@ mod ipc;
 mod named;
 mod pool;
 mod process;
+pub mod queue;
 mod shm;
 pub mod signal;
 pub mod sync;
 mod sys;
+mod thread;
+pub mod threading;
 mod value;
 mod wire;
 
@@ -65,13 +68,14 @@ pub use ipc::{
 pub use named::{NamedPipe, NamedPipeLines, NamedPipeReader, NamedPipeWriter, cleanup};
 pub use pool::{AsyncResult, Pool, PoolBuilder, PoolStats};
 pub use process::{
-    Context, CurrentProcess, JoinHandle, ParentProcess, Process, ProcessBuilder, ProcessState, Run,
+    Context, CurrentProcess, JoinHandle, ParentProcess, Process, ProcessBuilder, ProcessState,
     StartMethod, active_children, all_start_methods, at_exit, at_fork, available_cpus, cpu_count,
     current_process, force_start_method, fork, init, log_to_stderr, os, parent_process,
     set_executable, set_forkserver_preload, set_spare_children, set_start_method, spawn,
     start_method,
 };
 pub use sync::{AcquireError, Holder, OwnerDied, TryAcquireError};
+pub use thread::Run;
 pub use value::{Array, ArrayGuard, Integer, Plain, RawArray, RawValue, Value, ValueGuard};
 
 /// A [lock](sync::Lock) between processes.
@@ -105,28 +109,6 @@ pub mod shared_memory {
 /// The halves of the handshake, for connections that were not made by a [`Listener`] and a [`Client`].
 pub mod auth {
     pub use crate::ipc::challenge::{answer_challenge, deliver_challenge};
-}
-
-/// Python's `threading`: the same primitives between the threads of one process.
-pub mod threading {
-    use crate::sync::{self, WithinProcess};
-
-    /// A [lock](sync::Lock) between the threads of this process.
-    pub type Lock = sync::Lock<WithinProcess>;
-    /// A [recursive lock](sync::RLock) between the threads of this process.
-    pub type RLock = sync::RLock<WithinProcess>;
-    /// A [semaphore](sync::Semaphore) between the threads of this process.
-    pub type Semaphore = sync::Semaphore<WithinProcess>;
-    /// A [bounded semaphore](sync::BoundedSemaphore) between the threads of this process.
-    pub type BoundedSemaphore = sync::BoundedSemaphore<WithinProcess>;
-    /// A [condition](sync::Condition) between the threads of this process.
-    pub type Condition = sync::Condition<WithinProcess>;
-    /// A [read-write lock](sync::RwLock) between the threads of this process.
-    pub type RwLock = sync::RwLock<WithinProcess>;
-    /// A [barrier](sync::Barrier) between the threads of this process.
-    pub type Barrier = sync::Barrier<WithinProcess>;
-    /// An [event](sync::Event) between the threads of this process.
-    pub type Event = sync::Event<WithinProcess>;
 }
 
 /// The program in the README compiles and runs.

@@ -5,9 +5,10 @@ use super::shared::PoolHandle;
 use super::table::{self, Outcome, Stage, State, TaskRef};
 use crate::call::Reply;
 use crate::error::{Error, ErrorKind, Result};
-use crate::process::{self, Panic};
+use crate::process;
 use crate::shm::arena::Arena;
 use crate::shm::member;
+use crate::thread::{self as threads, Panic};
 use crate::wire;
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +93,7 @@ fn run(task: TaskRef, hint: Hint, slot: u32) -> Result<()> {
 /// Calls the function and leaves its value; or says why there is none.
 fn call(task: &TaskRef, slot: u32) -> Option<What> {
     let call = task.call();
-    let called = process::catch(true, || call.invoke(&task.arguments()?, &mut || ()));
+    let called = threads::catch(true, || call.invoke(&task.arguments()?, &mut || ()));
     let left = match called {
         Ok(reply) => reply.and_then(|reply| leave(task, reply, slot)),
         Err(panic) => return Some(What::Panicked(panic)),

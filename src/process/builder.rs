@@ -4,12 +4,14 @@ use super::current::{self, Identity};
 use super::handle::Process;
 use super::logging;
 use super::method::{self, StartMethod};
-use super::run::{self, Run};
 use super::start::{Closure, Plan, Target};
 use super::surroundings::Change;
 use crate::call::{self, Arguments, Callable};
 use crate::error::Result;
+use crate::thread::{Run, short_name};
 use crate::wire;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -42,8 +44,8 @@ impl ProcessBuilder {
     }
 
     /// A process that will run a value, as [`Process::from_run`].
-    pub fn from_run<T: Run>(value: T) -> Self {
-        let kind = run::short_name(std::any::type_name::<T>());
+    pub fn from_run<T: Run + Serialize + DeserializeOwned>(value: T) -> Self {
+        let kind = short_name(std::any::type_name::<T>());
         let builder = Self::new(|mut value: T| value.run(), (value,));
         Self { kind, ..builder }
     }

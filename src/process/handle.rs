@@ -3,7 +3,6 @@
 use super::builder::ProcessBuilder;
 use super::current::Identity;
 use super::method::StartMethod;
-use super::run::Run;
 use super::running::Running;
 use super::start::{self, Plan};
 use super::state::{ProcessState, code_name};
@@ -13,7 +12,10 @@ use crate::ipc::AuthKey;
 use crate::sys::clock::Deadline;
 use crate::sys::private::Private;
 use crate::sys::{atfork, process};
+use crate::thread::Run;
 use nix::libc;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::fmt;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -130,7 +132,7 @@ impl Process {
     }
 
     /// A process that will run `value`: see [`Run`]. It is named after the value's type, `"Piao-1"`.
-    pub fn from_run<T: Run>(value: T) -> Self {
+    pub fn from_run<T: Run + Serialize + DeserializeOwned>(value: T) -> Self {
         ProcessBuilder::from_run(value).build()
     }
 

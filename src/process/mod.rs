@@ -32,7 +32,6 @@ pub mod os;
 mod panics;
 mod relatives;
 mod report;
-mod run;
 mod running;
 mod server;
 mod settings;
@@ -54,13 +53,11 @@ pub use method::{
     StartMethod, all_start_methods, force_start_method, set_start_method, start_method,
 };
 pub use relatives::{ParentProcess, active_children, available_cpus, cpu_count, parent_process};
-pub use run::Run;
 pub use settings::{set_executable, set_forkserver_preload};
 pub use spares::set_spare_children;
 pub use state::ProcessState;
 
 pub(crate) use exit::is_ending;
 pub(crate) use method::chosen as chosen_method;
-pub(crate) use panics::{Panic, catch};
 pub(crate) use running::Running;
 pub(crate) use start::launch_service;

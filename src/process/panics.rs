@@ -1,76 +1,11 @@
-//! Panics as data: the message, the file and the line.
+//! Who tells of a panic in a child, and where it is left for the parent.
 
 use super::{current, report};
-use crate::error::RemoteError;
-use crate::sys::atomic::{Acquire, AtomicBool, Relaxed, Release};
+use crate::sys::atomic::{AtomicBool, Relaxed};
 use crate::sys::exit;
-use crate::sys::private::Private;
-use serde::{Deserialize, Serialize};
-use std::any::Any;
-use std::backtrace::{Backtrace, BacktraceStatus};
-use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::thread::{Panic, Scene, panics};
 
-/// What a panic said, and where.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Panic {
-    pub(crate) message: String,
-    pub(crate) place: Option<(String, u32)>,
-    /// Where the environment asks for one (`RUST_BACKTRACE`).
-    pub(crate) backtrace: Option<String>,
-}
-
-impl Panic {
-    /// The panic of this thread that has just happened.
-    fn now(message: String) -> Self {
-        let Scene { place, backtrace } = take_scene();
-        Self {
-            message,
-            place,
-            backtrace,
-        }
-    }
-
-    /// What went wrong where nothing panicked.
-    pub(super) fn without_place(message: String) -> Self {
-        Self {
-            message,
-            place: None,
-            backtrace: None,
-        }
-    }
-
-    /// The same as an error of the process that it happened in.
-    pub(crate) fn into_remote(
-        self,
-        process: String,
-        pid: u32,
-        exitcode: Option<i32>,
-    ) -> RemoteError {
-        RemoteError {
-            process,
-            pid,
-            message: self.message,
-            place: self.place,
-            backtrace: self.backtrace,
-            exitcode,
-        }
-    }
-}
-
-/// Where a panic happened, as its hook saw it.
-#[derive(Clone, Debug, Default)]
-struct Scene {
-    place: Option<(String, u32)>,
-    backtrace: Option<String>,
-}
-
-thread_local! {
-    /// Where the last panic of this thread happened.
-    static SCENE: RefCell<Scene> = const { RefCell::new(Scene { place: None, backtrace: None }) };
-    /// A panic of this thread is caught and travels: it need not be printed.
-    static CAUGHT: Cell<bool> = const { Cell::new(false) };
-}
+pub(crate) use crate::thread::catch;
 
 /// This process was forked from one with threads.
 static FORKED: AtomicBool = AtomicBool::new(false);
@@ -81,53 +16,22 @@ pub(super) fn distrust_inherited_hook() {
     FORKED.store(true, Relaxed);
 }
 
-/// Notes where a panic happened. At the end of a process the variables of its thread may be gone, and a hook must not panic.
-fn note(scene: Scene) {
-    let _gone = SCENE.try_with(|noted| noted.replace(scene));
-}
-
-fn take_scene() -> Scene {
-    SCENE.try_with(RefCell::take).unwrap_or_default()
-}
-
 /// Once a process image, before the first panic of a child: notes where panics happen, and says in a child which process it was.
 pub(super) fn install() {
-    static INSTALLED: AtomicBool = AtomicBool::new(false);
-    static INSTALLING: Private<()> = Private::new(());
-    // A thread that panics may not change the hook. A process that it starts is told of by the usual one.
-    if INSTALLED.load(Acquire) || std::thread::panicking() {
-        return;
+    panics::set_teller(tell);
+    panics::install();
+}
+
+fn tell(scene: &Scene, text: &str) -> bool {
+    let child = current::is_child();
+    if !child && !FORKED.load(Relaxed) {
+        return false;
     }
-    // Who comes second waits: a fork in the middle of it would copy the hook's lock locked.
-    let _installing = INSTALLING.lock();
-    if INSTALLED.load(Acquire) {
-        return;
+    say_all(scene, text);
+    if cfg!(panic = "abort") && child {
+        report::leave_panic(&Panic::now(text.to_owned()));
     }
-    // Whether one is wanted is asked of the environment once, and kept. In a forked child the lock of that may be held for ever.
-    let _asked = Backtrace::capture();
-    let usual = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        let place = info
-            .location()
-            .map(|place| (place.file().to_owned(), place.line()));
-        let backtrace = Backtrace::capture();
-        let captured = backtrace.status() == BacktraceStatus::Captured;
-        let backtrace = captured.then(|| backtrace.to_string());
-        let scene = Scene { place, backtrace };
-        note(scene.clone());
-        if CAUGHT.get() {
-            return;
-        }
-        if current::is_child() || FORKED.load(Relaxed) {
-            say_all(&scene, &text(info.payload()));
-        } else {
-            usual(info);
-        }
-        if cfg!(panic = "abort") && current::is_child() {
-            report::leave_panic(&Panic::now(text(info.payload())));
-        }
-    }));
-    INSTALLED.store(true, Release);
+    true
 }
 
 /// The whole message in one piece, which no other process's can cut, and past the lock of standard error. Where nobody can read
@@ -141,39 +45,4 @@ fn say_all(scene: &Scene, text: &str) {
     exit::write_to_stderr(&format!(
         "process {name} (pid {pid}): panicked{place}:\n{text}\n{backtrace}"
     ));
-}
-
-fn text(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(ToString::to_string);
-    let text = text.or_else(|| payload.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "a panic with a payload that is not text".to_owned())
-}
-
-/// Runs `body`; a panic becomes a value. `quiet`: it travels to somebody who will tell, so nothing is printed.
-pub(crate) fn catch<R>(quiet: bool, body: impl FnOnce() -> R) -> Result<R, Panic> {
-    let outer = CAUGHT.replace(quiet && cfg!(panic = "unwind"));
-    // The place of an earlier panic, as of a payload's destructor, is not that of one without a place.
-    let _earlier = take_scene();
-    let result = catch_unwind(AssertUnwindSafe(body));
-    CAUGHT.set(outer);
-    result.map_err(|payload| {
-        let panic = Panic::now(text(payload.as_ref()));
-        // A payload whose destructor panics must not end us here.
-        let _dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-        panic
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_becomes_a_value() {
-        assert_eq!(catch(false, || 5).expect("no panic"), 5);
-        let panic = catch(false, || panic!("number {}", 7)).expect_err("a panic");
-        assert_eq!(panic.message, "number 7");
-        let panic = catch(false, || std::panic::panic_any(7)).expect_err("a panic");
-        assert!(panic.message.contains("not text"));
-    }
 }

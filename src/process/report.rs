@@ -1,6 +1,5 @@
 //! What a child leaves for its parent: the value of its function, or its panic. It lies in a block that its slot names and owns.
 
-use super::panics::Panic;
 use crate::call::Reply;
 use crate::error::{ErrorKind, Result};
 use crate::shm::arena::Arena;
@@ -8,6 +7,7 @@ use crate::shm::blocks::{Block, Owner};
 use crate::shm::member::{self, Member};
 use crate::shm::message::{self, Cargo, Message};
 use crate::sys::atomic::{Acquire, Release};
+use crate::thread::Panic;
 use crate::wire;
 use serde::{Deserialize, Serialize};
 

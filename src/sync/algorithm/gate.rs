@@ -19,17 +19,17 @@ const ARRIVAL: u64 = 1 << 32;
 
 #[repr(transparent)]
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     word: AtomicU64,
 }
 
 /// Since when somebody waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ticket(u64);
+pub(crate) struct Ticket(u64);
 
 impl Gate {
     /// Says that this thread is about to sleep. It looks at its condition after this, and before [`sleep`](Self::sleep).
-    pub(super) fn arrive(&self) -> Ticket {
+    pub(crate) fn arrive(&self) -> Ticket {
         let mut word = self.word.load(Relaxed);
         loop {
             let next = word.wrapping_add(ARRIVAL) | WAITERS;
@@ -44,14 +44,14 @@ impl Gate {
     }
 
     /// Sleeps, unless somebody has notified since; says whether nobody has until now.
-    pub(super) fn sleep<K: Keeper>(&self, since: Ticket, slice: Duration) -> bool {
+    pub(crate) fn sleep<K: Keeper>(&self, since: Ticket, slice: Duration) -> bool {
         K::sleep(&self.word, since.0, slice);
         self.word.load(Relaxed) & (ARRIVAL - CHANGE) == since.0 & (ARRIVAL - CHANGE)
     }
 
     /// Wakes so many who wait, after the change that they wait for, which was a read-modify-write.
     #[inline]
-    pub(super) fn notify<K: Keeper>(&self, count: u32) {
+    pub(crate) fn notify<K: Keeper>(&self, count: u32) {
         fence_after_rmw();
         if self.word.load(Relaxed) & WAITERS != 0 {
             self.wake::<K>(count);

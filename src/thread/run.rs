@@ -1,11 +1,9 @@
-//! `Run`: a type of the user's own that is a process, as a subclass with `run` is in Python.
+//! `Run`: a type of the user's own that is a thread or a process, as a subclass with `run` is in Python.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-/// A value whose `run` can be the body of a process: Python's subclass of `Process`.
+/// A value whose `run` can be the body of a thread or a process: Python's subclass of `Thread` or `Process`.
 ///
-/// [`Process::from_run`](crate::Process::from_run) sends the value to a new process and calls `run` there; `run` called directly runs
+/// [`Thread::from_run`](crate::threading::Thread::from_run) moves the value to a new thread and calls `run` there;
+/// [`Process::from_run`](crate::Process::from_run) sends it to a new process, for which it must serialise; `run` called directly runs
 /// here.
 ///
 /// # Examples
@@ -33,13 +31,13 @@ use serde::de::DeserializeOwned;
 /// assert_eq!(process.join()?, 0);
 /// # Ok::<(), multiproc::Error>(())
 /// ```
-pub trait Run: Serialize + DeserializeOwned + Send + 'static {
-    /// The body of the process.
+pub trait Run: Send + 'static {
+    /// The body of the thread, or of the process.
     fn run(&mut self);
 }
 
 /// `Piao` for `program::shapes::Piao<program::Other>`.
-pub(super) fn short_name(path: &'static str) -> &'static str {
+pub(crate) fn short_name(path: &'static str) -> &'static str {
     let plain = path.split('<').next().unwrap_or(path);
     plain.rsplit("::").next().unwrap_or(plain)
 }

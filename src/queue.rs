@@ -1,0 +1,1 @@
+//! Python's `queue`: queues between the threads of one process.
