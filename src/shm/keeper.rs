@@ -25,6 +25,10 @@ pub struct AcrossProcesses(());
 #[derive(Clone, Copy, Debug)]
 pub struct WithinProcess(());
 
+/// The home of primitives between threads that are used as processes would be (`multiproc::dummy`).
+#[derive(Clone, Copy, Debug)]
+pub struct Threads(());
+
 impl Keeper for AcrossProcesses {
     type Internal = Internal;
 
@@ -84,36 +88,43 @@ impl Keeper for Internal {
     }
 }
 
-impl Keeper for WithinProcess {
-    type Internal = Self;
+/// Nobody dies alone where all are threads of one process.
+macro_rules! keeps_threads {
+    ($($home:ty),*) => { $(
+        impl Keeper for $home {
+            type Internal = Self;
 
-    fn slice(deadline: Deadline) -> Duration {
-        deadline.slice(LONG)
-    }
+            fn slice(deadline: Deadline) -> Duration {
+                deadline.slice(LONG)
+            }
 
-    fn sleep(word: &AtomicU64, expected: u64, timeout: Duration) {
-        if cfg!(miri) {
-            // Miri takes the kernel's look at half of a word for a race of the program's. There sleepers look again themselves.
-            return std::thread::yield_now();
+            fn sleep(word: &AtomicU64, expected: u64, timeout: Duration) {
+                if cfg!(miri) {
+                    // Miri takes the kernel's look at half of a word for a race of the program's. There sleepers look again themselves.
+                    return std::thread::yield_now();
+                }
+                futex::wait(low_half(word), low(expected), timeout, Scope::Private);
+            }
+
+            fn wake(word: &AtomicU64, count: u32) -> u32 {
+                if cfg!(miri) {
+                    return 0;
+                }
+                futex::wake(low_half(word), count, Scope::Private)
+            }
+
+            fn known_dead(_owner: u64) -> bool {
+                false
+            }
+
+            fn proved_dead(_owner: u64) -> bool {
+                false
+            }
         }
-        futex::wait(low_half(word), low(expected), timeout, Scope::Private);
-    }
-
-    fn wake(word: &AtomicU64, count: u32) -> u32 {
-        if cfg!(miri) {
-            return 0;
-        }
-        futex::wake(low_half(word), count, Scope::Private)
-    }
-
-    fn known_dead(_owner: u64) -> bool {
-        false
-    }
-
-    fn proved_dead(_owner: u64) -> bool {
-        false
-    }
+    )* };
 }
+
+keeps_threads!(WithinProcess, Threads);
 
 fn low(word: u64) -> u32 {
     (word & 0xffff_ffff) as u32

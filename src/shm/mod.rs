@@ -34,7 +34,7 @@ pub(crate) mod wait;
 
 pub(crate) use handle::Handle;
 pub(crate) use keeper::Internal;
-pub use keeper::{AcrossProcesses, WithinProcess};
+pub use keeper::{AcrossProcesses, Threads, WithinProcess};
 pub(crate) use lease::{Keeper, Lease, Taken};
 pub(crate) use member::Member;
 pub(crate) use message::Message;

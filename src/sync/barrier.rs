@@ -1,10 +1,10 @@
 //! `Barrier`: so many parties wait for each other, round after round.
 
 use super::algorithm::{Arrival, BarrierWords, MOST_PARTIES};
-use super::home::{Home, invalid};
+use super::home::{Home, Travels, invalid};
 use crate::call::{self, Call, Callable};
 use crate::error::{ErrorKind, Result};
-use crate::shm::{AcrossProcesses, WithinProcess};
+use crate::shm::WithinProcess;
 use crate::sys::clock::Deadline;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -40,10 +40,7 @@ use std::time::Duration;
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(bound(
-    serialize = "H::Of<BarrierWords>: Serialize, H::Action: Serialize",
-    deserialize = "H::Of<BarrierWords>: Deserialize<'de>, H::Action: Deserialize<'de>"
-))]
+#[serde(bound(serialize = "H: Travels", deserialize = "H: Travels"))]
 pub struct Barrier<H: Home> {
     words: H::Of<BarrierWords>,
     action: H::Action,
@@ -247,7 +244,7 @@ impl<H: Home> BarrierBuilder<H> {
     }
 }
 
-impl BarrierBuilder<AcrossProcesses> {
+impl<H: Home<Action = Sent>> BarrierBuilder<H> {
     /// What the last one to come does before anybody goes on, in its process: a function, or a closure without captures.
     pub fn action<F: Callable<()>>(self, function: F) -> Self {
         let action = Sent(Some(call::target::<F, ()>(function)));
@@ -258,7 +255,9 @@ impl BarrierBuilder<AcrossProcesses> {
 impl BarrierBuilder<WithinProcess> {
     /// What the last one to come does before anybody goes on.
     pub fn action(self, function: impl Fn() + Send + Sync + 'static) -> Self {
-        let action = Kept(Some(Arc::new(function)));
+        let action = Kept {
+            action: Some(Arc::new(function)),
+        };
         Self { action, ..self }
     }
 }
@@ -275,19 +274,25 @@ impl Sent {
 }
 
 /// What the parties do together, as it is called by threads.
-#[derive(Clone, Default)]
-pub struct Kept(Option<Arc<dyn Fn() + Send + Sync>>);
+#[derive(Clone, Default, Serialize, Deserialize)]
+pub struct Kept {
+    /// A barrier between threads does not travel.
+    #[serde(skip)]
+    action: Option<Arc<dyn Fn() + Send + Sync>>,
+}
 
 impl Kept {
-    pub(super) fn act(&self) {
-        if let Some(action) = &self.0 {
+    #[expect(clippy::unnecessary_wraps, reason = "as `Sent` does")]
+    pub(super) fn act(&self) -> Result<()> {
+        if let Some(action) = &self.action {
             action();
         }
+        Ok(())
     }
 }
 
 impl fmt::Debug for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Kept").field(&self.0.is_some()).finish()
+        f.debug_tuple("Kept").field(&self.action.is_some()).finish()
     }
 }

@@ -1,7 +1,7 @@
 //! `BoundedSemaphore`: permits that have owners, and come back when those die.
 
 use super::algorithm::BoundedWords;
-use super::home::{Home, invalid, misuse};
+use super::home::{Home, Travels, invalid, misuse};
 use crate::error::{ErrorKind, Result};
 use crate::sys::clock::Deadline;
 use serde::{Deserialize, Serialize};
@@ -46,10 +46,7 @@ const MOST: u32 = 1 << 20;
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(
     transparent,
-    bound(
-        serialize = "H::Of<BoundedWords>: Serialize",
-        deserialize = "H::Of<BoundedWords>: Deserialize<'de>"
-    )
+    bound(serialize = "H: Travels", deserialize = "H: Travels")
 )]
 pub struct BoundedSemaphore<H: Home> {
     words: H::Of<BoundedWords>,

@@ -2,10 +2,10 @@
 
 use super::algorithm::ConditionWords;
 use super::holder::Holder;
-use super::home::{Home, misuse};
-use super::lock::{Lock, LockGuard, LockWords};
+use super::home::{Home, Travels, misuse};
+use super::lock::{Lock, LockGuard};
 use super::news::{AcquireError, TryAcquireError, sealed, with_guard};
-use super::rlock::{Levels, RLock, RLockGuard, RLockWords};
+use super::rlock::{Levels, RLock, RLockGuard};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
 use serde::{Deserialize, Serialize};
@@ -52,10 +52,7 @@ const MORE: usize = 3 * 4096;
 /// # Ok::<(), multiproc::Error>(())
 /// ```
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(bound(
-    serialize = "H::Of<ConditionWords>: Serialize, H::Of<LockWords>: Serialize, H::Of<RLockWords>: Serialize",
-    deserialize = "H::Of<ConditionWords>: Deserialize<'de>, H::Of<LockWords>: Deserialize<'de>, H::Of<RLockWords>: Deserialize<'de>"
-))]
+#[serde(bound(serialize = "H: Travels", deserialize = "H: Travels"))]
 pub struct Condition<H: Home> {
     words: H::Of<ConditionWords>,
     lock: Either<Lock<H>, RLock<H>>,

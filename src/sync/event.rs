@@ -1,7 +1,7 @@
 //! `Event`: a flag that many wait for.
 
 use super::algorithm::EventWords;
-use super::home::Home;
+use super::home::{Home, Travels};
 use crate::error::Result;
 use crate::sys::clock::Deadline;
 use serde::{Deserialize, Serialize};
@@ -33,10 +33,7 @@ use std::time::Duration;
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(
     transparent,
-    bound(
-        serialize = "H::Of<EventWords>: Serialize",
-        deserialize = "H::Of<EventWords>: Deserialize<'de>"
-    )
+    bound(serialize = "H: Travels", deserialize = "H: Travels")
 )]
 pub struct Event<H: Home> {
     words: H::Of<EventWords>,

@@ -14,19 +14,32 @@ use super::rlock::RLockWords;
 use crate::error::{ErrorKind, Result};
 use crate::shm::layout::{Kind, Shared};
 use crate::shm::lease::member_of;
-use crate::shm::{AcrossProcesses, Handle, Keeper, WithinProcess, handle, member};
+use crate::shm::{AcrossProcesses, Handle, Keeper, Threads, WithinProcess, handle, member};
 use crate::sys::atomic::{AtomicU32, AtomicU64};
 use crate::sys::thread;
+use serde::de::DeserializeOwned;
 use serde::{Deserializer, Serialize, Serializer};
 use std::fmt::{self, Debug};
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-/// One of the two homes of a primitive. Sealed: there are no others.
+/// One of the homes of a primitive. Sealed: there are no others.
 pub trait Home: sealed::Place + Copy + Debug {}
 
 impl Home for AcrossProcesses {}
 impl Home for WithinProcess {}
+impl Home for Threads {}
+
+/// A home whose primitives can be arguments of what [`Process::new`](crate::Process::new) calls, and messages.
+#[diagnostic::on_unimplemented(
+    message = "a primitive between threads cannot be sent to another process",
+    note = "`multiproc::Lock` and its like can, those of `multiproc::threading` cannot"
+)]
+pub trait Travels: Home {}
+
+impl Travels for AcrossProcesses {}
+impl Travels for Threads {}
 
 /// The control words of a primitive; all zero is their first state.
 pub trait Words: Shared + Default + Debug + Send + Sync + 'static {
@@ -57,12 +70,14 @@ words! {
 }
 
 pub(super) mod sealed {
-    use super::{AtomicU32, AtomicU64, Debug, Holder, Keeper, Result, Words};
+    use super::{
+        AtomicU32, AtomicU64, Debug, DeserializeOwned, Holder, Keeper, Result, Serialize, Words,
+    };
 
     /// What a home does for a primitive.
     pub trait Place: Keeper + Sized + Send + Sync + 'static {
-        /// A counted handle of words.
-        type Of<W: Words>: Clone + Debug + Send + Sync;
+        /// A counted handle of words. Whether a primitive serialises is said by [`Travels`](super::Travels).
+        type Of<W: Words>: Clone + Debug + Send + Sync + Serialize + DeserializeOwned;
         /// New words, zero.
         fn create<W: Words>() -> Result<Self::Of<W>>;
         /// The words behind a handle.
@@ -86,7 +101,7 @@ pub(super) mod sealed {
         /// One more thread of this process, or one less, is at a barrier.
         fn come_to_barrier(comes: bool);
         /// What the parties of a barrier do together.
-        type Action: Clone + Debug + Default + Send + Sync;
+        type Action: Clone + Debug + Default + Send + Sync + Serialize + DeserializeOwned;
         /// Does it.
         fn act(action: &Self::Action) -> Result<()>;
         /// Who an owner is.
@@ -160,71 +175,78 @@ impl sealed::Place for AcrossProcesses {
     }
 }
 
-impl sealed::Place for WithinProcess {
-    type Of<W: Words> = Arc<Local<W>>;
+/// Words of this process alone, with an action `$action` for barriers.
+macro_rules! place_of_threads {
+    ($home:ty, $action:ty) => {
+        impl sealed::Place for $home {
+            type Of<W: Words> = Kin<W>;
 
-    fn create<W: Words>() -> Result<Arc<Local<W>>> {
-        Ok(Arc::default())
-    }
+            fn create<W: Words>() -> Result<Kin<W>> {
+                Ok(Default::default())
+            }
 
-    #[inline]
-    fn words<W: Words>(of: &Arc<Local<W>>) -> &W {
-        &of.words
-    }
+            #[inline]
+            fn words<W: Words>(of: &Kin<W>) -> &W {
+                &of.words
+            }
 
-    #[inline]
-    fn check<W: Words>(_of: &Arc<Local<W>>) -> Result<()> {
-        Ok(())
-    }
+            #[inline]
+            fn check<W: Words>(_of: &Kin<W>) -> Result<()> {
+                Ok(())
+            }
 
-    #[inline]
-    fn more<W: Words>(of: &Arc<Local<W>>) -> &[AtomicU64] {
-        of.more.get().map_or(&[], |more| more)
-    }
+            #[inline]
+            fn more<W: Words>(of: &Kin<W>) -> &[AtomicU64] {
+                of.more.get().map_or(&[], |more| more)
+            }
 
-    fn grow<W: Words>(of: &Arc<Local<W>>, count: usize) -> Result<()> {
-        let more = || (0..count).map(|_| AtomicU64::new(0)).collect();
-        let _there = of.more.get_or_init(more);
-        Ok(())
-    }
+            fn grow<W: Words>(of: &Kin<W>, count: usize) -> Result<()> {
+                let more = || (0..count).map(|_| AtomicU64::new(0)).collect();
+                let _there = of.more.get_or_init(more);
+                Ok(())
+            }
 
-    fn deaths<W: Words>(of: &Arc<Local<W>>) -> &AtomicU32 {
-        &of.deaths
-    }
+            fn deaths<W: Words>(of: &Kin<W>) -> &AtomicU32 {
+                &of.deaths
+            }
 
-    #[inline]
-    fn join() -> Result<()> {
-        Ok(())
-    }
+            #[inline]
+            fn join() -> Result<()> {
+                Ok(())
+            }
 
-    #[inline]
-    fn me() -> Result<u64> {
-        Ok(u64::from(thread::gettid()) << 1)
-    }
+            #[inline]
+            fn me() -> Result<u64> {
+                Ok(u64::from(thread::gettid()) << 1)
+            }
 
-    #[inline]
-    fn may_give(_me: u64) -> bool {
-        true
-    }
+            #[inline]
+            fn may_give(_me: u64) -> bool {
+                true
+            }
 
-    fn come_to_barrier(_comes: bool) {}
+            fn come_to_barrier(_comes: bool) {}
 
-    type Action = Kept;
+            type Action = $action;
 
-    fn act(action: &Kept) -> Result<()> {
-        action.act();
-        Ok(())
-    }
+            fn act(action: &$action) -> Result<()> {
+                action.act()
+            }
 
-    #[inline]
-    fn same_process(_me: u64) -> bool {
-        true
-    }
+            #[inline]
+            fn same_process(_me: u64) -> bool {
+                true
+            }
 
-    fn holder(owner: u64) -> Option<Holder> {
-        Some(Holder::within(owner))
-    }
+            fn holder(owner: u64) -> Option<Holder> {
+                Some(Holder::within(owner))
+            }
+        }
+    };
 }
+
+place_of_threads!(WithinProcess, Kept);
+place_of_threads!(Threads, Sent);
 
 /// A handle of words in the arena.
 pub struct Remote<W>(Handle, PhantomData<fn() -> W>);
@@ -258,6 +280,40 @@ impl<'de, W: Words> serde::Deserialize<'de> for Remote<W> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let handle = handle::deserialize(deserializer, W::KIND)?;
         Ok(Self(handle, PhantomData))
+    }
+}
+
+/// A handle of words that threads share. It serialises, as far as the types say, for programs that are written for processes as well;
+/// to do it is an error.
+#[derive(Debug, Default)]
+pub struct Kin<W>(Arc<Local<W>>);
+
+impl<W> Clone for Kin<W> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<W> Deref for Kin<W> {
+    type Target = Local<W>;
+
+    fn deref(&self) -> &Local<W> {
+        &self.0
+    }
+}
+
+/// What is said where a handle of threads is to be sent to a process.
+pub(crate) const STAYS: &str = "what threads share cannot be sent to another process";
+
+impl<W> Serialize for Kin<W> {
+    fn serialize<S: Serializer>(&self, _serializer: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom(STAYS))
+    }
+}
+
+impl<'de, W> serde::Deserialize<'de> for Kin<W> {
+    fn deserialize<D: Deserializer<'de>>(_deserializer: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom(STAYS))
     }
 }
 

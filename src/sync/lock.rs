@@ -1,7 +1,7 @@
 //! `Lock`: one owner at a time, and the news when an owner died.
 
 use super::holder::Holder;
-use super::home::{Home, misuse};
+use super::home::{Home, Travels, misuse};
 use super::news::{AcquireError, OwnerDied, TryAcquireError, sealed};
 use crate::error::{ErrorKind, Result};
 use crate::shm::{Lease, Taken};
@@ -62,10 +62,7 @@ pub struct LockWords {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(
     transparent,
-    bound(
-        serialize = "H::Of<LockWords>: Serialize",
-        deserialize = "H::Of<LockWords>: Deserialize<'de>"
-    )
+    bound(serialize = "H: Travels", deserialize = "H: Travels")
 )]
 pub struct Lock<H: Home> {
     words: H::Of<LockWords>,

@@ -20,13 +20,13 @@ mod rlock;
 mod rwlock;
 mod semaphore;
 
-pub use crate::shm::{AcrossProcesses, WithinProcess};
+pub use crate::shm::{AcrossProcesses, Threads, WithinProcess};
 pub use barrier::{Barrier, BarrierBuilder};
 pub use bounded::{BoundedSemaphore, BoundedSemaphoreGuard};
 pub use condition::{Condition, ConditionGuard};
 pub use event::Event;
 pub use holder::Holder;
-pub use home::Home;
+pub use home::{Home, Travels};
 pub use lock::{Lock, LockGuard};
 pub(crate) use news::sealed::Repair;
 pub(crate) use news::with_guard;

@@ -1,7 +1,7 @@
 //! `RLock`: a lock that its owner may acquire again.
 
 use super::holder::Holder;
-use super::home::{Home, misuse};
+use super::home::{Home, Travels, misuse};
 use super::news::{AcquireError, OwnerDied, TryAcquireError, sealed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::shm::{AcrossProcesses, Lease, Taken};
@@ -60,10 +60,7 @@ pub(super) struct Levels {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(
     transparent,
-    bound(
-        serialize = "H::Of<RLockWords>: Serialize",
-        deserialize = "H::Of<RLockWords>: Deserialize<'de>"
-    )
+    bound(serialize = "H: Travels", deserialize = "H: Travels")
 )]
 pub struct RLock<H: Home> {
     words: H::Of<RLockWords>,

@@ -2,7 +2,7 @@
 
 use super::algorithm::{NoRead, RwLockWords};
 use super::holder::Holder;
-use super::home::Home;
+use super::home::{Home, Travels};
 use super::news::{AcquireError, OwnerDied, TryAcquireError, sealed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::clock::Deadline;
@@ -41,10 +41,7 @@ const MORE: usize = 4096;
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(
     transparent,
-    bound(
-        serialize = "H::Of<RwLockWords>: Serialize",
-        deserialize = "H::Of<RwLockWords>: Deserialize<'de>"
-    )
+    bound(serialize = "H: Travels", deserialize = "H: Travels")
 )]
 pub struct RwLock<H: Home> {
     words: H::Of<RwLockWords>,

@@ -1,7 +1,7 @@
 //! `Semaphore`: a number of permits that anybody may take and anybody may give.
 
 use super::algorithm::{MOST_PERMITS, SemaphoreWords};
-use super::home::{Home, invalid, misuse};
+use super::home::{Home, Travels, invalid, misuse};
 use crate::error::{ErrorKind, Result};
 use crate::sys::clock::Deadline;
 use serde::{Deserialize, Serialize};
@@ -38,10 +38,7 @@ use std::time::Duration;
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(
     transparent,
-    bound(
-        serialize = "H::Of<SemaphoreWords>: Serialize",
-        deserialize = "H::Of<SemaphoreWords>: Deserialize<'de>"
-    )
+    bound(serialize = "H: Travels", deserialize = "H: Travels")
 )]
 pub struct Semaphore<H: Home> {
     words: H::Of<SemaphoreWords>,
