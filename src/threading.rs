@@ -2,6 +2,8 @@
 
 use crate::sync::{self, WithinProcess};
 
+pub use crate::thread::CallOnce;
+
 /// A [lock](sync::Lock) between the threads of this process.
 pub type Lock = sync::Lock<WithinProcess>;
 /// A [recursive lock](sync::RLock) between the threads of this process.
