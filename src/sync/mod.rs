@@ -21,6 +21,7 @@ mod rwlock;
 mod semaphore;
 
 pub use crate::shm::{AcrossProcesses, Threads, WithinProcess};
+pub(crate) use algorithm::Gate;
 pub use barrier::{Barrier, BarrierBuilder};
 pub use bounded::{BoundedSemaphore, BoundedSemaphoreGuard};
 pub use condition::{Condition, ConditionGuard};

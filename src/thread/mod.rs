@@ -2,6 +2,7 @@
 
 mod arguments;
 pub(crate) mod panics;
+pub(crate) mod queue;
 mod run;
 
 pub use arguments::CallOnce;

@@ -24,6 +24,7 @@ pub(crate) use barrier::{Arrival, MOST_PARTIES};
 pub(crate) use bounded::BoundedWords;
 pub(crate) use condition::ConditionWords;
 pub(crate) use event::EventWords;
+pub(crate) use gate::Gate;
 pub(crate) use rwlock::NoRead;
 pub(crate) use rwlock::RwLockWords;
 pub(crate) use semaphore::MOST as MOST_PERMITS;
