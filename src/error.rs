@@ -217,10 +217,12 @@ impl std::error::Error for Error {
     }
 }
 
-/// What happened in another process: a panic with its place, or how the process ended.
+/// What happened in another process, or thread: a panic with its place, or how the process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteError {
     pub(crate) process: String,
+    /// Where it happened to a thread.
+    pub(crate) thread: Option<String>,
     pub(crate) pid: u32,
     pub(crate) message: String,
     pub(crate) place: Option<(String, u32)>,
@@ -259,6 +261,12 @@ impl RemoteError {
         &self.process
     }
 
+    /// The name of the thread, as `"Thread-1"`, where it was one that panicked and not a process.
+    #[must_use]
+    pub fn thread(&self) -> Option<&str> {
+        self.thread.as_deref()
+    }
+
     /// The process's number; it may belong to another process by now.
     #[must_use]
     pub fn pid(&self) -> u32 {
@@ -274,6 +282,9 @@ impl RemoteError {
 
 impl fmt::Display for RemoteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(thread) = &self.thread {
+            write!(f, "thread {thread} of ")?;
+        }
         write!(f, "process {} (pid {})", self.process, self.pid)?;
         if let Some((file, line)) = &self.place {
             write!(f, " panicked at {file}:{line}")?;

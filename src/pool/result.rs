@@ -195,6 +195,7 @@ fn trouble(trouble: Trouble) -> Error {
     };
     let remote = RemoteError {
         process,
+        thread: None,
         pid,
         message,
         place,

@@ -274,6 +274,7 @@ fn death(name: &str, pid: i32, code: Option<i32>, function: &str, deaths: u64) -
     let message = format!("{how} while it ran {function} (attempt {deaths})");
     let remote = RemoteError {
         process: name.to_owned(),
+        thread: None,
         pid: pid.cast_unsigned(),
         message,
         place: None,

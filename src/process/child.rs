@@ -18,7 +18,7 @@ use crate::shm::message::Cargo;
 use crate::shm::{Member, member, message};
 use crate::sys::signal::AllBlocked;
 use crate::sys::{atfork, lifeline, process, signal, spawn, thread};
-use crate::thread::Panic;
+use crate::thread::{self as threads, Panic};
 use crate::wire::{self, Bytes, descriptors};
 use nix::unistd::{Pid, setpgid};
 use serde::{Deserialize, Serialize};
@@ -135,6 +135,11 @@ enum Where {
 impl Where {
     fn run(self, body: impl FnOnce() -> i32 + Send) -> i32 {
         let mut code = 1;
+        let body = || {
+            // Also one that the process did not begin with.
+            threads::become_main();
+            body()
+        };
         match self {
             Self::Here => code = body(),
             // Where the forking thread holds the lock of standard output, which only it can give back, a fresh one could never print.

@@ -1,4 +1,4 @@
-//! The end of a process: its children first, then its buffers, then itself.
+//! The end of a process: its threads first, then its children, its buffers, and then itself.
 
 use super::hooks;
 use super::running::{self, Running};
@@ -7,6 +7,7 @@ use crate::shm::member::{self, Status};
 use crate::sys::atomic::{AtomicBool, AtomicU32, SeqCst};
 use crate::sys::clock::Deadline;
 use crate::sys::{exit, process};
+use crate::thread;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub(super) fn install_for_parent() {
 
 extern "C" fn at_exit() {
     if INSTALLED_IN.load(SeqCst) == std::process::id() {
+        thread::join_all();
         hooks::run_exits();
         end_children();
     }
@@ -55,8 +57,9 @@ extern "C" fn leave_with_status(status: c_int, _argument: *mut c_void) {
     }
 }
 
-/// Ends a child: calls what was registered, joins its children, flushes, says how it ended, and is gone.
+/// Ends a child: joins its threads, calls what was registered, joins its children, flushes, says how it ended, and is gone.
 pub(super) fn leave(code: i32) -> ! {
+    thread::join_all();
     hooks::run_exits();
     end_children();
     exit::flush();

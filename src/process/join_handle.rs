@@ -130,6 +130,7 @@ impl<R: DeserializeOwned> JoinHandle<R> {
         };
         let remote = RemoteError {
             process: self.process.name().to_owned(),
+            thread: None,
             pid: self.process.pid().unwrap_or(0),
             message,
             place: None,

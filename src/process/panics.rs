@@ -3,7 +3,7 @@
 use super::{current, report};
 use crate::sys::atomic::{AtomicBool, Relaxed};
 use crate::sys::exit;
-use crate::thread::{Panic, Scene, panics};
+use crate::thread::{self, Panic, Scene, panics};
 
 pub(crate) use crate::thread::catch;
 
@@ -38,11 +38,13 @@ fn tell(scene: &Scene, text: &str) -> bool {
 /// it, that is no reason for a second panic.
 fn say_all(scene: &Scene, text: &str) {
     let name = &current::identity().name;
+    let thread = thread::name_for_message();
+    let thread = thread.map_or(String::new(), |thread| format!(", thread {thread}"));
     let place = scene.place.as_ref();
     let place = place.map_or(String::new(), |(file, line)| format!(" at {file}:{line}"));
     let backtrace = scene.backtrace.as_deref().unwrap_or_default();
     let pid = std::process::id();
     exit::write_to_stderr(&format!(
-        "process {name} (pid {pid}): panicked{place}:\n{text}\n{backtrace}"
+        "process {name} (pid {pid}){thread}: panicked{place}:\n{text}\n{backtrace}"
     ));
 }

@@ -20,6 +20,7 @@ use crate::sys::atfork::{self, Forkable};
 use crate::sys::atomic::{AtomicBool, Release, SeqCst};
 use crate::sys::private::Private;
 use crate::sys::{companions, descriptor};
+use crate::thread;
 use crate::wire::descriptors::{Ends, Luggage};
 use crate::wire::{self, Bytes};
 use std::any::Any;
@@ -445,6 +446,7 @@ pub(super) fn register_tables() {
     static SETTINGS: &dyn Forkable = &settings::SETTINGS;
     if !PREPARED.swap(true, SeqCst) {
         companions::register(&running::KEPT);
+        thread::register();
         atfork::register(&[&LINK, &WATCHER, &CHILDREN, &OWN, &EXITS, &FORKS, &SETTINGS]);
     }
 }

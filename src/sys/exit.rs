@@ -32,6 +32,12 @@ pub(crate) fn at_exit_with_status(handler: extern "C" fn(libc::c_int, *mut libc:
     unsafe { on_exit(handler, std::ptr::null_mut()) };
 }
 
+/// The normal end of the program: calls the handlers, flushes C's streams, and is gone.
+pub(crate) fn end(code: libc::c_int) -> ! {
+    // SAFETY: the handlers are functions that whoever registered them keeps.
+    unsafe { libc::exit(code) }
+}
+
 /// How long another thread may hold the lock of a stream, until what stands in it is given up.
 const GRACE: Duration = Duration::from_secs(1);
 

@@ -25,6 +25,7 @@ pub(crate) mod limits;
 pub(crate) mod listening;
 pub(crate) mod mapping;
 pub(crate) mod memory;
+pub(crate) mod os_thread;
 pub(crate) mod pidfd;
 pub(crate) mod private;
 pub(crate) mod process;

@@ -115,24 +115,36 @@ pub(crate) fn run_fresh<F: FnOnce() + Send>(ready: fn(), body: F) {
 }
 
 fn start<F: FnOnce() + Send>(fresh: &Fresh<F>) -> Option<libc::pthread_t> {
+    let argument = (&raw const *fresh).cast_mut().cast();
+    // SAFETY: `call_once` gets a pointer to what `run_fresh` never gives back.
+    unsafe { create(STACK, call_once::<F>, argument) }.ok()
+}
+
+/// Makes a thread with that much stack, or the least that there can be.
+///
+/// # Safety
+/// `body` may be called with `argument` on another thread, whenever that begins to run.
+pub(super) unsafe fn create(
+    stack: usize,
+    body: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void,
+    argument: *mut libc::c_void,
+) -> std::io::Result<libc::pthread_t> {
     let mut thread = std::mem::MaybeUninit::<libc::pthread_t>::uninit();
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     // SAFETY: the call fills the structure that it is given.
     unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) };
     // SAFETY: the attributes were initialised.
-    unsafe { libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK) };
-    let argument = (&raw const *fresh).cast_mut().cast();
-    // SAFETY: `call_once` gets a pointer to what `run_fresh` never gives back.
-    let made = unsafe {
-        libc::pthread_create(
-            thread.as_mut_ptr(),
-            attributes.as_ptr(),
-            call_once::<F>,
-            argument,
-        )
-    };
+    unsafe { libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack) };
+    // SAFETY: the attributes were initialised, and the caller answers for the rest.
+    let made =
+        unsafe { libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), body, argument) };
+    // SAFETY: the attributes were initialised, and nobody uses them any more.
+    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
+    if made != 0 {
+        return Err(std::io::Error::from_raw_os_error(made));
+    }
     // SAFETY: the thread was made, so its number was written.
-    (made == 0).then(|| unsafe { thread.assume_init() })
+    Ok(unsafe { thread.assume_init() })
 }
 
 extern "C" fn call_once<F: FnOnce() + Send>(fresh: *mut libc::c_void) -> *mut libc::c_void {

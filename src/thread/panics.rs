@@ -1,6 +1,8 @@
 //! Panics as data: the message, the file and the line.
 
+use super::hook;
 use crate::error::RemoteError;
+use crate::shm::{member, name};
 use crate::sys::atomic::{Acquire, AtomicBool, Release};
 use crate::sys::private::Private;
 use serde::{Deserialize, Serialize};
@@ -48,11 +50,24 @@ impl Panic {
     ) -> RemoteError {
         RemoteError {
             process,
+            thread: None,
             pid,
             message: self.message,
             place: self.place,
             backtrace: self.backtrace,
             exitcode,
+        }
+    }
+}
+
+impl Panic {
+    /// The same as an error of a thread of this process.
+    pub(crate) fn into_thread_error(self, thread: String) -> RemoteError {
+        let known = member::known().and_then(name::look_up);
+        let process = known.map_or_else(|| member::nobodys_name().to_owned(), |(name, _)| name);
+        RemoteError {
+            thread: Some(thread),
+            ..self.into_remote(process, std::process::id(), None)
         }
     }
 }
@@ -74,11 +89,24 @@ pub(crate) fn set_teller(teller: Teller) {
     let _the_same = TELLER.set(teller);
 }
 
+/// Who tells of a panic.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    /// The hook of panics, at once.
+    Here,
+    /// Whoever catches it.
+    There,
+    /// The hook of threads when it is caught, if there is one.
+    ByHook,
+    /// The hook of threads, which was there when the panic was.
+    LeftToHook,
+}
+
 thread_local! {
     /// Where the last panic of this thread happened.
     static SCENE: RefCell<Scene> = const { RefCell::new(Scene { place: None, backtrace: None }) };
-    /// A panic of this thread is caught and travels: it need not be printed.
-    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+    /// Who will tell of a panic of this thread.
+    static TOLD: Cell<Told> = const { Cell::new(Told::Here) };
 }
 
 /// Notes where a panic happened. At the end of a process the variables of its thread may be gone, and a hook must not panic.
@@ -115,8 +143,10 @@ pub(crate) fn install() {
         let backtrace = captured.then(|| backtrace.to_string());
         let scene = Scene { place, backtrace };
         note(scene.clone());
-        if CAUGHT.get() {
-            return;
+        match TOLD.get() {
+            Told::There | Told::LeftToHook => return,
+            Told::ByHook if hook::is_set() => return TOLD.set(Told::LeftToHook),
+            _ => {}
         }
         let teller = TELLER.get();
         if !teller.is_some_and(|tells| tells(&scene, &text(info.payload()))) {
@@ -134,17 +164,45 @@ fn text(payload: &(dyn Any + Send)) -> String {
 
 /// Runs `body`; a panic becomes a value. `quiet`: it travels to somebody who will tell, so nothing is printed.
 pub(crate) fn catch<R>(quiet: bool, body: impl FnOnce() -> R) -> Result<R, Panic> {
-    let outer = CAUGHT.replace(quiet && cfg!(panic = "unwind"));
+    let told = if quiet { Told::There } else { Told::Here };
+    let (result, _told) = catch_as(told, body);
+    result.map_err(|(panic, payload)| {
+        discard(payload);
+        panic
+    })
+}
+
+/// The same for what a hook of threads will hear of; says also whether nobody was told yet, because there was such a hook.
+pub(super) fn catch_for_hook<R>(body: impl FnOnce() -> R) -> Result<R, (Panic, bool)> {
+    let (result, told) = catch_as(Told::ByHook, body);
+    result.map_err(|(panic, payload)| {
+        discard(payload);
+        (panic, told == Told::LeftToHook)
+    })
+}
+
+/// The same with the payload, for one who goes on with it.
+pub(super) fn catch_whole<R>(body: impl FnOnce() -> R) -> Result<R, (Panic, Payload)> {
+    catch_as(Told::Here, body).0
+}
+
+/// What a panic carries.
+pub(super) type Payload = Box<dyn Any + Send>;
+
+fn catch_as<R>(told: Told, body: impl FnOnce() -> R) -> (Result<R, (Panic, Payload)>, Told) {
+    let unwinds = cfg!(panic = "unwind");
+    let outer = TOLD.replace(if unwinds { told } else { Told::Here });
     // The place of an earlier panic, as of a payload's destructor, is not that of one without a place.
     let _earlier = take_scene();
     let result = catch_unwind(AssertUnwindSafe(body));
-    CAUGHT.set(outer);
-    result.map_err(|payload| {
-        let panic = Panic::now(text(payload.as_ref()));
-        // A payload whose destructor panics must not end us here.
-        let _dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-        panic
-    })
+    let told = TOLD.replace(outer);
+    let result = result.map_err(|payload| (Panic::now(text(payload.as_ref())), payload));
+    (result, told)
+}
+
+/// A payload whose destructor panics must not end us here.
+fn discard(payload: Payload) {
+    let _dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
 }
 
 #[cfg(test)]

@@ -140,6 +140,8 @@ mod sync_death;
 mod sync_storm;
 mod sync_storm_verbs;
 mod sync_wakes;
+mod thread;
+mod thread_values;
 mod travel;
 mod value;
 mod value_death;
@@ -266,6 +268,8 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     sync_death::tests,
     sync_storm::tests,
     sync_wakes::tests,
+    thread::tests,
+    thread_values::tests,
     travel::tests,
     value::tests,
     value_death::tests,

@@ -1,0 +1,122 @@
+//! How does the system make a thread that somebody joins, and what does it say of one?
+#![expect(unsafe_code, reason = "threads that are not std's")]
+//!
+//! In a process that nobody has forked the thread is std's, which tells its name in panics and says when its stack is too small. In a
+//! forked child it is made by `pthread_create`: a thread of std's takes a lock of std's when it begins, which a fork may have copied locked.
+//!
+//! # Safety
+//! A body is handed over as a box: the new thread takes it back, or whoever could not make one.
+
+use super::{atfork, thread};
+use nix::libc;
+use std::io;
+use std::mem::ManuallyDrop;
+
+/// A thread of this process that nobody has joined yet. Dropping it does not end the thread.
+#[derive(Debug)]
+pub(crate) enum OsThread {
+    Std(std::thread::JoinHandle<()>),
+    Bare(Bare),
+}
+
+/// A thread that std does not know.
+#[derive(Debug)]
+pub(crate) struct Bare(libc::pthread_t);
+
+/// Runs `body`, which does not unwind, on a new thread.
+pub(crate) fn spawn(
+    name: &str,
+    stack: usize,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<OsThread> {
+    if atfork::generation() == 0 {
+        let builder = std::thread::Builder::new().stack_size(stack);
+        // A zero byte would be a panic there.
+        let builder = match name.contains('\0') {
+            false => builder.name(name.to_owned()),
+            true => builder,
+        };
+        return builder.spawn(body).map(OsThread::Std);
+    }
+    let name = name.to_owned();
+    let named = move || {
+        set_own_name(&name);
+        body();
+    };
+    spawn_bare(stack, Box::new(named)).map(OsThread::Bare)
+}
+
+type Body = Box<dyn FnOnce() + Send>;
+
+fn spawn_bare(stack: usize, body: Body) -> io::Result<Bare> {
+    let argument = Box::into_raw(Box::new(body));
+    // SAFETY: `call` takes the box back, once.
+    let made = unsafe { thread::create(stack, call, argument.cast()) };
+    made.map(Bare).inspect_err(|_| {
+        // SAFETY: there is no thread that could have taken it.
+        drop(unsafe { Box::from_raw(argument) });
+    })
+}
+
+extern "C" fn call(body: *mut libc::c_void) -> *mut libc::c_void {
+    // SAFETY: `spawn_bare` made it of a box of this type, for this call alone.
+    let body = unsafe { Box::from_raw(body.cast::<Body>()) };
+    body();
+    std::ptr::null_mut()
+}
+
+impl OsThread {
+    /// Returns when the thread is gone, its thread-local variables included.
+    pub(crate) fn join(self) {
+        match self {
+            Self::Std(thread) => drop(thread.join()),
+            Self::Bare(thread) => {
+                let thread = ManuallyDrop::new(thread);
+                // SAFETY: it is neither joined nor detached, and will not be again.
+                unsafe { libc::pthread_join(thread.0, std::ptr::null_mut()) };
+            }
+        }
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        // SAFETY: nobody has joined it, and nobody can any more.
+        unsafe { libc::pthread_detach(self.0) };
+    }
+}
+
+/// As much of a name as the system keeps.
+fn short(name: &str) -> &str {
+    let plain = name.split('\0').next().unwrap_or_default();
+    let ends = (0..=plain.len().min(15)).rev();
+    let end = ends.into_iter().find(|&end| plain.is_char_boundary(end));
+    &plain[..end.unwrap_or(0)]
+}
+
+fn set_own_name(name: &str) {
+    set_name(thread::gettid(), name);
+}
+
+/// Tells the system the name of a thread of this process. Where that is not possible, nobody needs it.
+pub(crate) fn set_name(tid: u32, name: &str) {
+    let _unknown = std::fs::write(format!("/proc/self/task/{tid}/comm"), short(name));
+}
+
+/// Does a thread of this process wait for no more than signals? So waits for ever who calls std's `exit` after another has.
+pub(crate) fn is_parked(tid: u32) -> bool {
+    let call = std::fs::read_to_string(format!("/proc/self/task/{tid}/syscall"));
+    call.is_ok_and(|call| pauses(&call))
+}
+
+/// `pause(2)`, or where there is none what the C library makes of it.
+#[cfg(target_arch = "x86_64")]
+fn pauses(call: &str) -> bool {
+    call.split(' ').next() == Some(&libc::SYS_pause.to_string())
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn pauses(call: &str) -> bool {
+    let nothing = format!("{} 0x0 0x0 0x0 0x0 ", libc::SYS_ppoll);
+    call.starts_with(&nothing)
+}

@@ -1,0 +1,180 @@
+//! Which thread is this one, and which others are there?
+
+use super::handle::Thread;
+use super::object::{Kind, Object};
+use super::table;
+use crate::sys::{atfork, thread};
+use std::cell::{Cell, RefCell};
+
+thread_local! {
+    /// This thread's handle, once somebody has asked for it.
+    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
+    /// The key of this thread's object, if this crate has made it: also when the variables of the thread are gone.
+    static KEY: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Here {
+    thread: Thread,
+    /// After a fork this thread is another one.
+    generation: u32,
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        let object = &self.thread.object;
+        if object.kind == Kind::Foreign && self.generation == atfork::generation() {
+            let _listed = table::with(|table| table.others.remove(&object.key));
+            object.end();
+        }
+    }
+}
+
+fn remember(thread: &Thread) {
+    let here = Here {
+        thread: thread.clone(),
+        generation: atfork::generation(),
+    };
+    // What was there before is dropped when nobody looks at the variable any more.
+    let _before = HERE.try_with(|place| place.replace(Some(here)));
+}
+
+fn known() -> Option<Thread> {
+    let look = |place: &RefCell<Option<Here>>| {
+        let place = place.borrow();
+        let here = place.as_ref()?;
+        (here.generation == atfork::generation()).then(|| here.thread.clone())
+    };
+    HERE.try_with(look).ok().flatten()
+}
+
+/// This thread, which is about to run its function, is the one of `thread`.
+pub(super) fn become_thread(thread: &Thread) {
+    KEY.set(thread.object.key);
+    remember(thread);
+}
+
+/// This thread is the main one from now on, though it is not the one that the process began with.
+pub(crate) fn become_main() {
+    let number = thread::gettid();
+    let main = table::with(|table| {
+        let main = table.main().clone();
+        main.object.begin(number);
+        main
+    });
+    remember(&main);
+}
+
+/// Is `object` this very thread, and made by this crate?
+pub(super) fn is_made_here(object: &Object) -> bool {
+    KEY.get() == object.key && object.is_ours()
+}
+
+/// Is `object` this very thread?
+pub(super) fn is_here(object: &Object) -> bool {
+    let first = || object.kind == Kind::Main && object.is_ours() && is_first();
+    let known = || known().is_some_and(|here| here.object.key == object.key);
+    is_made_here(object) || known() || first()
+}
+
+/// Is this thread the one that the process began with?
+fn is_first() -> bool {
+    thread::gettid() == std::process::id()
+}
+
+/// The thread that calls this, made by whomever.
+///
+/// One that this crate has not made gets a handle of the name `"Dummy-5"`, which is a daemon, cannot be joined, and is listed by
+/// [`enumerate`] until the thread has ended. In a forked child the thread that forked is the main one.
+///
+/// # Examples
+/// ```
+/// use multiproc::threading::{self, Thread};
+///
+/// assert_eq!(threading::current_thread().name(), "MainThread");
+/// let thread = Thread::new(|| assert!(threading::current_thread().name().starts_with("Thread-")));
+/// thread.start()?;
+/// thread.join()?;
+/// assert!(thread.panic().is_none());
+/// # Ok::<(), multiproc::Error>(())
+/// ```
+#[must_use]
+pub fn current_thread() -> Thread {
+    if let Some(thread) = known() {
+        return thread;
+    }
+    if is_first() {
+        let main = main_thread();
+        remember(&main);
+        return main;
+    }
+    let foreign = Object::running(Kind::Foreign, table::next_name("Dummy"), thread::gettid());
+    let foreign = Thread::of(foreign);
+    // At the very end of a thread nobody would take it from the list again.
+    if HERE.try_with(|_| ()).is_ok() {
+        remember(&foreign);
+        let listed = foreign.clone();
+        table::with(|table| table.others.insert(listed.object.key, listed));
+    }
+    foreign
+}
+
+/// The daemon flag that a thread inherits which is made here.
+pub(super) fn is_daemon() -> bool {
+    known().map_or_else(|| !is_first(), |here| here.daemon())
+}
+
+/// The thread that the process began with, called `"MainThread"`; in a forked child the one that forked, or that runs its function.
+///
+/// It is alive until the program has begun to end, in whatever thread that is.
+#[must_use]
+pub fn main_thread() -> Thread {
+    table::with(|table| table.main().clone())
+}
+
+/// All threads that live: the main one, those that were started, and those made elsewhere that have called [`current_thread`].
+///
+/// # Examples
+/// ```
+/// use multiproc::threading;
+///
+/// assert!(threading::enumerate().contains(&threading::main_thread()));
+/// ```
+#[must_use]
+pub fn enumerate() -> Vec<Thread> {
+    table::with(|table| {
+        let main = table.main().clone();
+        let mut all = vec![main];
+        all.extend(table.others.values().cloned());
+        all
+    })
+}
+
+/// How many threads [`enumerate`] lists.
+#[must_use]
+pub fn active_count() -> usize {
+    table::with(|table| table.others.len() + 1)
+}
+
+/// A number of this thread that no other thread of the machine has while it lives; never 0.
+///
+/// It is the same as [`get_native_id`], where Python has an address here.
+#[must_use]
+pub fn get_ident() -> u64 {
+    u64::from(thread::gettid())
+}
+
+/// The kernel's number of this thread, as `top -H` shows it.
+#[must_use]
+pub fn get_native_id() -> u32 {
+    thread::gettid()
+}
+
+/// The name of the thread that calls this, for a message about it, if this crate has made it and nobody else asks for names meanwhile.
+pub(crate) fn name_for_message() -> Option<String> {
+    let key = KEY.get();
+    let name = table::try_with(|table| {
+        let thread = table.others.get(&key)?;
+        Some(thread.object.rest.lock().name.clone())
+    });
+    name.flatten()
+}
