@@ -75,7 +75,7 @@ pub use process::{
     start_method,
 };
 pub use sync::{AcquireError, Holder, OwnerDied, TryAcquireError};
-pub use thread::Run;
+pub use thread::{Local as ThreadLocal, Run};
 pub use value::{Array, ArrayGuard, Integer, Plain, RawArray, RawValue, Value, ValueGuard};
 
 /// A [lock](sync::Lock) between processes.

@@ -87,6 +87,7 @@ extern "C" fn hook(argc: c_int, argv: *const *const c_char, envp: *const *const 
     // Before there is a second thread that could fork meanwhile.
     Arena::register();
     start::register_tables();
+    crate::thread::register_locals();
     label::set_keeper(client::keep);
     let Some(errand) = take_errand() else {
         return;

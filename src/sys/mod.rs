@@ -35,3 +35,4 @@ pub(crate) mod socket;
 pub(crate) mod spawn;
 pub(crate) mod stream;
 pub(crate) mod thread;
+pub(crate) mod thread_end;

@@ -63,6 +63,7 @@ mod labels_forged;
 mod labels_kept;
 mod life;
 mod listener;
+mod local;
 mod lock;
 mod lock_rules;
 mod logging;
@@ -173,6 +174,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     hostile::tests,
     joinable_death::tests,
     listener::tests,
+    local::tests,
     lock::tests,
     lock_rules::tests,
     logging::tests,

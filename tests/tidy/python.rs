@@ -7,7 +7,7 @@ use crate::source::{File, cases};
 use std::collections::BTreeSet;
 
 /// What must have a line: the section, by CPython's classes or by the kind of pain, and its cases.
-pub(crate) const EXPECTED: [(&str, &[&str]); 22] = [
+pub(crate) const EXPECTED: [(&str, &[&str]); 23] = [
     (
         "process",
         &[
@@ -307,6 +307,18 @@ pub(crate) const EXPECTED: [(&str, &[&str]); 22] = [
     (
         "pains of managers and connections",
         &["M1", "M2", "M3", "M4", "M5", "M6", "M7", "M8"],
+    ),
+    (
+        "thread locals",
+        &[
+            "test_local_refs",
+            "test_derived",
+            "test_arguments",
+            "test_threading_local",
+            "test_threading_local_subclass",
+            "test_dict_attribute",
+            "test_threading_local_clear_race",
+        ],
     ),
 ];
 
