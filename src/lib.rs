@@ -66,7 +66,10 @@ pub use ipc::{
     Queue, Receiver, RecvIntoError, Sender, SimpleQueue, TryGetError, TryPutError, wait,
 };
 pub use named::{NamedPipe, NamedPipeLines, NamedPipeReader, NamedPipeWriter, cleanup};
-pub use pool::{AsyncResult, Pool, PoolBuilder, PoolStats};
+pub use pool::{
+    AsyncResult, Pool, PoolBuilder, PoolStats, ThreadImap, ThreadPool, ThreadPoolBuilder,
+    ThreadResult,
+};
 pub use process::{
     Context, CurrentProcess, JoinHandle, ParentProcess, Process, ProcessBuilder, ProcessState,
     StartMethod, active_children, all_start_methods, at_exit, at_fork, available_cpus, cpu_count,

@@ -18,7 +18,9 @@ mod result;
 mod shared;
 mod supervisor;
 mod table;
+mod threads;
 mod worker;
 
 pub use front::{Pool, PoolBuilder, PoolStats};
 pub use result::AsyncResult;
+pub use threads::{ThreadImap, ThreadPool, ThreadPoolBuilder, ThreadResult};
