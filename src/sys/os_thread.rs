@@ -9,6 +9,7 @@
 
 use super::{atfork, thread};
 use nix::libc;
+use std::ffi::CString;
 use std::io;
 use std::mem::ManuallyDrop;
 
@@ -95,7 +96,8 @@ fn short(name: &str) -> &str {
 }
 
 fn set_own_name(name: &str) {
-    set_name(thread::gettid(), name);
+    let name = CString::new(short(name)).unwrap_or_default();
+    let _unknown = nix::sys::prctl::set_name(&name);
 }
 
 /// Tells the system the name of a thread of this process. Where that is not possible, nobody needs it.

@@ -81,6 +81,17 @@ fn is_first() -> bool {
     thread::gettid() == std::process::id()
 }
 
+/// This thread, in the handlers of `exit`, when its variables are gone.
+fn at_the_end() -> Option<Thread> {
+    table::with(|table| {
+        let main = table.main.as_ref();
+        let main = main.filter(|main| main.object.number() == Some(thread::gettid()));
+        let leaver = table.leaver.as_ref();
+        let leaver = leaver.filter(|leaver| is_made_here(&leaver.object));
+        main.or(leaver).cloned()
+    })
+}
+
 /// The thread that calls this, made by whomever.
 ///
 /// One that this crate has not made gets a handle of the name `"Dummy-5"`, which is a daemon, cannot be joined, and is listed by
@@ -106,6 +117,9 @@ pub fn current_thread() -> Thread {
         let main = main_thread();
         remember(&main);
         return main;
+    }
+    if let Some(thread) = at_the_end() {
+        return thread;
     }
     let foreign = Object::running(Kind::Foreign, table::next_name("Dummy"), thread::gettid());
     let foreign = Thread::of(foreign);

@@ -49,8 +49,12 @@ fn next() -> Option<Thread> {
     // This thread is in an exit handler: its function does not go on, so nobody needs to wait for it.
     let here = table::with(|table| {
         let mut own = table.others.values();
-        own.find(|thread| current::is_made_here(&thread.object))
-            .cloned()
+        let here = own.find(|thread| current::is_made_here(&thread.object));
+        let here = here.cloned();
+        if here.is_some() {
+            table.leaver.clone_from(&here);
+        }
+        here
     });
     if let Some(here) = here {
         give_up(&here);

@@ -15,6 +15,8 @@ pub(super) struct Table {
     pub(super) main: Option<Thread>,
     /// Those that run, or are about to, but the main one.
     pub(super) others: BTreeMap<u64, Thread>,
+    /// The one of them that has called `exit`: who asks for this thread in an exit handler.
+    pub(super) leaver: Option<Thread>,
     /// The main thread is done; others are waited for.
     pub(super) ending: bool,
     /// Nobody is waited for any more.
@@ -65,6 +67,7 @@ impl Forkable for Threads {
 static THREADS: Threads = Threads(Private::new(Table {
     main: None,
     others: BTreeMap::new(),
+    leaver: None,
     ending: false,
     closed: false,
     hook: None,
