@@ -4,9 +4,9 @@ use super::hooks;
 use super::running::{self, Running};
 use super::spares;
 use crate::shm::member::{self, Status};
-use crate::sys::atomic::{AtomicBool, AtomicU32, SeqCst};
+use crate::sys::atomic::{AtomicBool, AtomicU32, AtomicU64, SeqCst};
 use crate::sys::clock::Deadline;
-use crate::sys::{exit, process};
+use crate::sys::{self, exit, os_thread, process};
 use crate::thread;
 use std::ffi::{c_int, c_void};
 use std::sync::Arc;
@@ -57,8 +57,23 @@ extern "C" fn leave_with_status(status: c_int, _argument: *mut c_void) {
     }
 }
 
+/// The process that leaves, and the thread in which it does.
+static LEAVER: AtomicU64 = AtomicU64::new(0);
+
+/// The first who ends a process does, with its exit code: a thread may call `exit` while its function's end waits for that thread. The
+/// handlers of the first may call `exit` again.
+fn leave_alone() {
+    let pid = u64::from(std::process::id());
+    let me = pid << 32 | u64::from(sys::thread::gettid());
+    let claimed = LEAVER.fetch_update(SeqCst, SeqCst, |leaver| (leaver >> 32 != pid).then_some(me));
+    if claimed.is_err_and(|leaver| leaver != me) {
+        os_thread::park();
+    }
+}
+
 /// Ends a child: joins its threads, calls what was registered, joins its children, flushes, says how it ended, and is gone.
 pub(super) fn leave(code: i32) -> ! {
+    leave_alone();
     thread::join_all();
     hooks::run_exits();
     end_children();

@@ -105,6 +105,13 @@ pub(crate) fn set_name(tid: u32, name: &str) {
     let _unknown = std::fs::write(format!("/proc/self/task/{tid}/comm"), short(name));
 }
 
+/// Waits until the process is gone, as who calls std's `exit` second.
+pub(crate) fn park() -> ! {
+    loop {
+        nix::unistd::pause();
+    }
+}
+
 /// Does a thread of this process wait for no more than signals? So waits for ever who calls std's `exit` after another has.
 pub(crate) fn is_parked(tid: u32) -> bool {
     let call = std::fs::read_to_string(format!("/proc/self/task/{tid}/syscall"));

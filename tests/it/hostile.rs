@@ -39,7 +39,7 @@ fn nobody() -> (Uid, Gid) {
 }
 
 /// Root is not bound by the number of processes.
-fn become_nobody() {
+pub(crate) fn become_nobody() {
     if !Uid::effective().is_root() {
         return;
     }

@@ -142,6 +142,9 @@ mod sync_storm;
 mod sync_storm_verbs;
 mod sync_wakes;
 mod thread;
+mod thread_ends;
+mod thread_forks;
+mod thread_hooks;
 mod thread_values;
 mod travel;
 mod value;
@@ -271,6 +274,9 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     sync_storm::tests,
     sync_wakes::tests,
     thread::tests,
+    thread_ends::tests,
+    thread_forks::tests,
+    thread_hooks::tests,
     thread_values::tests,
     travel::tests,
     value::tests,
