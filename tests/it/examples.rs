@@ -1,7 +1,7 @@
 //! Every example runs, ends by itself and says what it should.
 
 use crate::runner::{Case, case};
-use crate::{examples_ipc, examples_queue, examples_start, examples_sync};
+use crate::{examples_ipc, examples_queue, examples_start, examples_sync, examples_threads};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -31,7 +31,8 @@ fn all() -> impl Iterator<Item = (&'static str, fn())> {
     let others = examples_sync::TESTS
         .into_iter()
         .chain(examples_queue::TESTS)
-        .chain(examples_ipc::TESTS);
+        .chain(examples_ipc::TESTS)
+        .chain(examples_threads::TESTS);
     TESTS.into_iter().chain(start).chain(others)
 }
 

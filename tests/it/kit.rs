@@ -221,6 +221,13 @@ pub(crate) fn kind<T: std::fmt::Debug>(result: multiproc::Result<T>) -> multipro
     result.unwrap_err().kind()
 }
 
+/// Returns when the kernel counts no thread of this process any more but this one. A thread that was joined is counted a little longer.
+pub(crate) fn await_alone() {
+    while fs::read_dir("/proc/self/task").unwrap().count() > 1 {
+        std::thread::yield_now();
+    }
+}
+
 /// Runs it in another thread.
 pub(crate) fn elsewhere<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(body).join().unwrap())

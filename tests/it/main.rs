@@ -42,6 +42,7 @@ mod examples_ipc;
 mod examples_queue;
 mod examples_start;
 mod examples_sync;
+mod examples_threads;
 mod executable;
 mod exits;
 mod family;

@@ -1,7 +1,7 @@
 //! Who is told of a panic in a thread; timers; and threads that the system refuses.
 
 use crate::hostile::become_nobody;
-use crate::kit::kind;
+use crate::kit::{await_alone, kind};
 use crate::runner::{Case, case, program, program_command, scaled};
 use crate::ways::{each, fine, start_by};
 use multiproc::threading::{self, Event, ExceptHookArgs, Thread, Timer};
@@ -348,6 +348,7 @@ fn limited() {
     for thread in threads {
         thread.join().unwrap();
     }
+    await_alone();
     refused.start().unwrap();
     refused.join().unwrap();
     assert_eq!(threading::active_count(), 1);
