@@ -147,6 +147,9 @@ mod thread_ends;
 mod thread_forks;
 mod thread_hooks;
 mod thread_values;
+mod thread_queue;
+mod thread_queue_shutdown;
+mod thread_simple_queue;
 mod travel;
 mod value;
 mod value_death;
@@ -279,6 +282,9 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     thread_forks::tests,
     thread_hooks::tests,
     thread_values::tests,
+    thread_queue::tests,
+    thread_queue_shutdown::tests,
+    thread_simple_queue::tests,
     travel::tests,
     value::tests,
     value_death::tests,
