@@ -148,7 +148,9 @@ mod thread_forks;
 mod thread_hooks;
 mod thread_values;
 mod thread_queue;
+mod thread_queue_odd;
 mod thread_queue_shutdown;
+mod thread_queue_storm;
 mod thread_simple_queue;
 mod travel;
 mod value;
@@ -283,7 +285,9 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     thread_hooks::tests,
     thread_values::tests,
     thread_queue::tests,
+    thread_queue_odd::tests,
     thread_queue_shutdown::tests,
+    thread_queue_storm::tests,
     thread_simple_queue::tests,
     travel::tests,
     value::tests,

@@ -42,7 +42,9 @@ const SHORT: Duration = Duration::from_millis(2);
 fn orders() {
     fn got<O: Order<u64>>() -> Vec<u64> {
         let queue = OrderedQueue::<u64, O>::new();
-        [333, 111, 222].map(|n| queue.put(n).unwrap());
+        [333, 111, 222]
+            .into_iter()
+            .for_each(|n| queue.put(n).unwrap());
         (0..3).map(|_| queue.get().unwrap()).collect()
     }
     assert_eq!(got::<Fifo>(), [333, 111, 222]);

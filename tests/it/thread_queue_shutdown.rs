@@ -180,7 +180,9 @@ where
             assert!(!immediate || queue.is_empty());
             let put: u64 = putters.map(|putter| putter.join().unwrap()).iter().sum();
             let got: u64 = getters.map(|getter| getter.join().unwrap()).iter().sum();
-            joiners.map(|joiner| joiner.join().unwrap());
+            joiners
+                .into_iter()
+                .for_each(|joiner| joiner.join().unwrap());
             assert!(if immediate { got <= put } else { got == put });
         });
         assert_eq!((queue.len(), queue.unfinished_tasks()), (0, 0));
@@ -278,7 +280,9 @@ where
             })
         });
         queue.shutdown(false);
-        getters.map(|getter| getter.join().unwrap());
+        getters
+            .into_iter()
+            .for_each(|getter| getter.join().unwrap());
         for joiner in joiners {
             joiner.join().unwrap();
         }

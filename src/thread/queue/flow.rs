@@ -14,7 +14,8 @@
 //! instructions, and is waited for: so nothing is lost behind the end, and nothing comes after it was reported.
 //!
 //! `shutdown(true)` sets [`EMPTIED`] before it takes the first item out. Who takes an item looks at it afterwards, and if it is set
-//! the item is thrown away too: so nobody gets what comes behind something that was thrown away.
+//! the item is thrown away too: so nobody takes what comes behind something that was taken out to be thrown away. (Somebody may have got
+//! what comes behind an item that another getter has in hand at this moment, and throws away.)
 //!
 //! Sleepers: whoever finds nothing arrives at a [`Gate`], looks once more, and sleeps; whoever changes something does so by a
 //! read-modify-write, and then notifies. One of the two sees the other. A put wakes one getter, a get one putter, all else

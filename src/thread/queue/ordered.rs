@@ -261,8 +261,9 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
     /// Shuts the queue down: nothing can be put any more, and whoever waits to put is told so. What is in the queue can still be got, then
     /// `get` says [`ShutDown`], also to those who wait.
     ///
-    /// If `immediate`, what is in the queue is dropped at once, and counts as done; nobody gets any of it. What was got before must
-    /// still be [done](Self::task_done) before [`join`](Self::join) returns.
+    /// If `immediate`, what is in the queue is dropped at once, and counts as done; nobody gets any of it. A value that another thread is
+    /// about to get at this moment is dropped with the rest, or got. What was got must still be [done](Self::task_done) before
+    /// [`join`](Self::join) returns.
     ///
     /// It may be called again: a second call can make it immediate, nothing undoes it.
     ///
