@@ -152,6 +152,7 @@ mod thread_queue_odd;
 mod thread_queue_shutdown;
 mod thread_queue_storm;
 mod thread_simple_queue;
+mod thread_values;
 mod travel;
 mod value;
 mod value_death;

@@ -196,34 +196,30 @@ fn wake_goes_on() {
     println!("{panicked} panicked");
 }
 
+/// How many it got until the queue was shut down, whatever panicked.
+fn get_all(queue: &PriorityQueue<Touchy>) -> u64 {
+    let mut got = 0;
+    loop {
+        match catch_unwind(|| queue.get()) {
+            Ok(Ok(_)) => queue.task_done().unwrap(),
+            Ok(Err(ShutDown(()))) => return got,
+            Err(_) => continue,
+        }
+        got += 1;
+    }
+}
+
 fn panics_under_load() {
     let (queue, over) = (PriorityQueue::with_maxsize(5), AtomicBool::new(false));
     let count = u64::from(scaled(2000));
-    let (put, got) = (AtomicU64::new(0), AtomicU64::new(0));
     thread::scope(|scope| {
         let putters = [(); 2].map(|()| {
             scope.spawn(|| {
-                for n in 0..count {
-                    let number = Touchy::new(n * 7 % 13);
-                    let done = catch_unwind(|| queue.put(number).unwrap());
-                    put.fetch_add(u64::from(done.is_ok()), SeqCst);
-                }
+                let put = |n| catch_unwind(|| queue.put(Touchy::new(n * 7 % 13)).unwrap());
+                (0..count).filter(|&n| put(n).is_ok()).count() as u64
             })
         });
-        let getters = [(); 2].map(|()| {
-            scope.spawn(|| {
-                loop {
-                    match catch_unwind(|| queue.get()) {
-                        Ok(Ok(_)) => {
-                            got.fetch_add(1, SeqCst);
-                            queue.task_done().unwrap();
-                        }
-                        Ok(Err(ShutDown(()))) => return,
-                        Err(_) => {}
-                    }
-                }
-            })
-        });
+        let getters = [(); 2].map(|()| scope.spawn(|| get_all(&queue)));
         scope.spawn(|| {
             while !over.load(SeqCst) {
                 PANICS.store(ALL, SeqCst);
@@ -232,16 +228,16 @@ fn panics_under_load() {
                 thread::yield_now();
             }
         });
-        putters.into_iter().for_each(|p| p.join().unwrap());
+        let put: u64 = putters.map(|p| p.join().unwrap()).iter().sum();
         queue.join();
         queue.shutdown(false);
-        getters.into_iter().for_each(|g| g.join().unwrap());
+        let got: u64 = getters.map(|g| g.join().unwrap()).iter().sum();
         over.store(true, SeqCst);
+        assert_eq!(put, got);
+        println!("{put} of {} were put", 2 * count);
     });
-    assert_eq!(put.load(SeqCst), got.load(SeqCst));
     assert_eq!((queue.len(), queue.unfinished_tasks()), (0, 0));
     assert_eq!(ALIVE.load(SeqCst), 0);
-    println!("{} of {} were put", put.load(SeqCst), 2 * count);
 }
 
 /// At once, and without a comparison.

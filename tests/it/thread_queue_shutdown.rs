@@ -14,6 +14,10 @@ use std::thread;
 use std::time::Duration;
 
 pub(crate) fn tests() -> Vec<Case> {
+    [before_and_after(), meanwhile()].concat()
+}
+
+fn before_and_after() -> Vec<Case> {
     vec![
         case(
             "thread_queue_shutdown::shut_when_empty",
@@ -35,6 +39,11 @@ pub(crate) fn tests() -> Vec<Case> {
             "thread_queue_shutdown::every_verb_after_it_at_once",
             all_orders!(after_it_at_once),
         ),
+    ]
+}
+
+fn meanwhile() -> Vec<Case> {
+    vec![
         case(
             "thread_queue_shutdown::shut_under_many",
             all_orders!(shut_under_many),

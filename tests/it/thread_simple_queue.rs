@@ -164,14 +164,12 @@ fn reentrant() {
         queue: queue.clone(),
         next,
     };
-    let mut expected = 0;
-    for next in (0..2000).step_by(2) {
+    for (expected, next) in (0..2000).step_by(2).enumerate() {
         queue.put({
             drop(puts(next));
             next + 1
         });
-        assert_eq!(queue.get(), expected);
-        expected += 1;
+        assert_eq!(queue.get(), expected as u64);
     }
     for _ in 0..100 {
         thread::scope(|scope| {
