@@ -7,7 +7,7 @@ use crate::source::{File, cases};
 use std::collections::BTreeSet;
 
 /// What must have a line: the section, by CPython's classes or by the kind of pain, and its cases.
-pub(crate) const EXPECTED: [(&str, &[&str]); 23] = [
+pub(crate) const EXPECTED: [(&str, &[&str]); 24] = [
     (
         "process",
         &[
@@ -307,6 +307,45 @@ pub(crate) const EXPECTED: [(&str, &[&str]); 23] = [
     (
         "pains of managers and connections",
         &["M1", "M2", "M3", "M4", "M5", "M6", "M7", "M8"],
+    ),
+    (
+        "thread queues",
+        &[
+            "test_basic",
+            "test_queue_task_done",
+            "test_queue_join",
+            "test_negative_timeout_raises_exception",
+            "test_nowait",
+            "test_shrinking_queue",
+            "test_shutdown_empty",
+            "test_shutdown_nonempty",
+            "test_shutdown_immediate",
+            "test_shutdown_allowed_transitions",
+            "test_shutdown_all_methods_in_one_thread",
+            "test_shutdown_immediate_all_methods_in_one_thread",
+            "test_shutdown_all_methods_in_many_threads",
+            "test_shutdown_immediate_all_methods_in_many_threads",
+            "test_shutdown_get",
+            "test_shutdown_immediate_get",
+            "test_shutdown_put",
+            "test_shutdown_immediate_put",
+            "test_shutdown_join",
+            "test_shutdown_immediate_join",
+            "test_shutdown_put_join",
+            "test_shutdown_immediate_put_join",
+            "test_shutdown_get_task_done_join",
+            "test_shutdown_pending_get",
+            "test_failing_queue",
+            "SimpleQueue.test_basic",
+            "SimpleQueue.test_negative_timeout_raises_exception",
+            "SimpleQueue.test_order",
+            "SimpleQueue.test_many_threads",
+            "SimpleQueue.test_many_threads_nonblock",
+            "SimpleQueue.test_many_threads_timeout",
+            "SimpleQueue.test_references",
+            "SimpleQueue.test_reentrancy",
+            "SimpleQueue.test_is_default",
+        ],
     ),
     (
         "thread locals",
