@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 mod parts {
     pub(crate) mod bare;
+    pub(crate) mod channels;
     pub(crate) mod clock;
     pub(crate) mod contest;
     pub(crate) mod cpus;
@@ -28,6 +29,7 @@ mod parts {
     pub(crate) mod sync_ratios;
     pub(crate) mod table;
     pub(crate) mod tasks;
+    pub(crate) mod thread_ratios;
     pub(crate) mod traffic;
     pub(crate) mod ways;
     pub(crate) mod wires;
@@ -49,6 +51,7 @@ fn main() {
     parts::crew::count_cpus();
     parts::sync_ratios::all();
     parts::queue_ratios::all();
+    parts::thread_ratios::all();
     parts::pipe_ratios::all();
     pool();
     starts();

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What needs a nightly, where there is one: Miri on the primitives between threads (tests/threads.rs), and a fuzzer (fuzz/) on the
-# records of a queue's ring and on what comes from outside: frames and handshakes of connections, lists in shared memory.
+# What needs a nightly, where there is one: Miri and ThreadSanitizer on what there is between threads (tests/threads.rs: primitives;
+# tests/queues.rs; tests/locals.rs), and a fuzzer (fuzz/) on the records of a queue's ring and on what comes from outside: frames and
+# handshakes of connections, lists in shared memory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,7 +15,24 @@ run_miri() {
         echo "no sources of the standard library for Miri here: nothing checked"
         return
     fi
-    MIRIFLAGS="-Zmiri-many-seeds=0..4" timeout 400 cargo +nightly miri test --test threads
+    for subject in threads queues locals; do
+        MIRIFLAGS="-Zmiri-many-seeds=0..4" timeout 400 cargo +nightly miri test --test "$subject"
+    done
+}
+
+# The standard library is built along, so that what it does is seen too.
+run_thread_sanitizer() {
+    local sources target=x86_64-unknown-linux-gnu
+    if ! sources=$(rustc +nightly --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library || ! [ -d "$sources" ]; then
+        echo "no nightly with the sources of the standard library here: no ThreadSanitizer"
+        return
+    fi
+    if ! rustc +nightly --print host-tuple | grep -qx "$target"; then
+        echo "no $target here: no ThreadSanitizer"
+        return
+    fi
+    CARGO_TARGET_DIR=target/tsan RUSTFLAGS=-Zsanitizer=thread timeout 900 \
+        cargo +nightly test -Zbuild-std --target "$target" --test threads --test queues --test locals
 }
 
 run_fuzzer() {
@@ -28,4 +46,5 @@ run_fuzzer() {
 }
 
 run_miri
+run_thread_sanitizer
 run_fuzzer
