@@ -42,6 +42,7 @@
 //! repository's `docs/guarantees.md` says what each verb does when a process dies in it, and names the tests.
 
 mod call;
+pub mod dummy;
 mod error;
 mod ipc;
 mod named;
@@ -59,6 +60,7 @@ mod wire;
 
 pub use bytemuck;
 pub use call::{Arguments, Callable};
+pub use dummy::{Backend, Processes, Threads};
 pub use error::{Error, ErrorKind, RemoteError, Result};
 pub use ipc::{
     Address, AuthKey, Batch, Client, ClientBuilder, Connection, Fd, GetError, Iter, JoinableIter,

@@ -1,4 +1,53 @@
 //! Python's `threading`: threads with names, and the same primitives between the threads of one process.
+//!
+//! # What needs no lock, and what does not compile
+//!
+//! Two threads that add to a global number without a lock, the first experiment of every course, are no program in Rust:
+//!
+//! ```compile_fail
+//! static mut COUNT: u64 = 0;
+//!
+//! let add = || (0..1_000_000).for_each(|_| COUNT += 1);
+//! let threads = [multiproc::threading::Thread::new(add), multiproc::threading::Thread::new(add)];
+//! ```
+//!
+//! Nor are two that share a number which they have borrowed:
+//!
+//! ```compile_fail
+//! let mut count = 0;
+//! let add = || (0..1_000_000).for_each(|_| count += 1);
+//! let thread = multiproc::threading::Thread::new(add);
+//! count += 1;
+//! thread.start().expect("a thread");
+//! ```
+//!
+//! With an atomic number it is one. To load and to store are two steps, so without the lock counts are lost:
+//!
+//! ```
+//! use multiproc::threading::{Lock, Thread};
+//! use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+//!
+//! static COUNT: AtomicU64 = AtomicU64::new(0);
+//!
+//! let lock = Lock::new()?;
+//! let threads = [0, 1].map(|_| {
+//!     let lock = lock.clone();
+//!     Thread::new(move || {
+//!         for _ in 0..1000 {
+//!             let _guard = lock.acquire().expect("a lock of this process");
+//!             COUNT.store(COUNT.load(Relaxed) + 1, Relaxed);
+//!         }
+//!     })
+//! });
+//! for thread in &threads {
+//!     thread.start()?;
+//! }
+//! for thread in &threads {
+//!     thread.join()?;
+//! }
+//! assert_eq!(COUNT.load(Relaxed), 2000);
+//! # Ok::<(), multiproc::Error>(())
+//! ```
 
 use crate::sync::{self, WithinProcess};
 

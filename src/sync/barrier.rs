@@ -244,7 +244,7 @@ impl<H: Home> BarrierBuilder<H> {
     }
 }
 
-impl<H: Home<Action = Sent>> BarrierBuilder<H> {
+impl<H: Travels> BarrierBuilder<H> {
     /// What the last one to come does before anybody goes on, in its process: a function, or a closure without captures.
     pub fn action<F: Callable<()>>(self, function: F) -> Self {
         let action = Sent(Some(call::target::<F, ()>(function)));

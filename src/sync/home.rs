@@ -36,7 +36,7 @@ impl Home for Threads {}
     message = "a primitive between threads cannot be sent to another process",
     note = "`multiproc::Lock` and its like can, those of `multiproc::threading` cannot"
 )]
-pub trait Travels: Home {}
+pub trait Travels: Home<Action = Sent> {}
 
 impl Travels for AcrossProcesses {}
 impl Travels for Threads {}

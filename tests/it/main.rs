@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 mod arena;
 mod array;
+mod backends;
 mod barrier;
 mod barrier_death;
 mod barrier_processes;
@@ -45,6 +46,7 @@ mod examples_sync;
 mod examples_threads;
 mod executable;
 mod exits;
+mod experiments;
 mod family;
 mod fd;
 mod forks;
@@ -146,7 +148,6 @@ mod thread;
 mod thread_ends;
 mod thread_forks;
 mod thread_hooks;
-mod thread_values;
 mod thread_queue;
 mod thread_queue_odd;
 mod thread_queue_shutdown;
@@ -167,6 +168,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     runner_checks::tests,
     arena::tests,
     array::tests,
+    backends::tests,
     barrier::tests,
     barrier_processes::tests,
     bounded::tests,
@@ -180,6 +182,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     event::tests,
     examples::tests,
     executable::tests,
+    experiments::tests,
     family::tests,
     hostile::tests,
     joinable_death::tests,
