@@ -149,6 +149,7 @@ mod thread_ends;
 mod thread_forks;
 mod thread_hooks;
 mod thread_queue;
+mod thread_queue_drops;
 mod thread_queue_odd;
 mod thread_queue_shutdown;
 mod thread_queue_storm;
@@ -289,6 +290,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     thread_hooks::tests,
     thread_values::tests,
     thread_queue::tests,
+    thread_queue_drops::tests,
     thread_queue_odd::tests,
     thread_queue_shutdown::tests,
     thread_queue_storm::tests,

@@ -203,14 +203,16 @@ impl<S: Store> Flow<S> {
         }
     }
 
-    /// Stores an item whose place is reserved. If a comparison panics, the place is given back and the item is dropped.
+    /// Stores an item whose place is reserved. If a comparison panics, the place is given back, and then the item is dropped: its
+    /// destructor may use the queue.
     #[inline]
     fn store(&self, item: S::Item) {
+        let mut item = Some(item);
         let unwinding = Finally(|| {
             self.leave();
             self.count_done();
         });
-        self.items.push(item);
+        self.items.push(&mut item);
         unwinding.cancel();
         self.getters.notify::<WithinProcess>(1);
     }
@@ -359,8 +361,11 @@ impl<S: Store> Flow<S> {
 
     /// Throws away what is left of `puts`. A destructor that panics keeps nothing from being dropped.
     fn empty(&self, puts: u64) {
+        // All are taken out before the first is dropped: destructors that do the same find nothing.
+        let left = || self.last_of(puts, || self.take_any());
+        let items: Vec<S::Item> = std::iter::from_fn(left).collect();
         let mut panic = None;
-        while let Some(item) = self.last_of(puts, || self.take_any()) {
+        for item in items {
             let dropped = catch_unwind(AssertUnwindSafe(|| self.throw_away(item)));
             panic = panic.or(dropped.err());
         }

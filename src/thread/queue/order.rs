@@ -29,8 +29,8 @@ mod sealed {
     /// Where items lie, for any number of threads.
     pub trait Store: Default {
         type Item;
-        /// The last thing it does is a read-modify-write. If it panics, the item is dropped and not in the store.
-        fn push(&self, item: Self::Item);
+        /// Takes the item that is there. The last thing it does is a read-modify-write. If it panics, the item has stayed where it was.
+        fn push(&self, item: &mut Option<Self::Item>);
         /// If it panics, nothing was taken.
         fn pop(&self) -> Option<Self::Item>;
         /// Takes any item; it does not panic.
@@ -63,8 +63,10 @@ impl<T> Store for SegQueue<T> {
     type Item = T;
 
     #[inline]
-    fn push(&self, item: T) {
-        Self::push(self, item);
+    fn push(&self, item: &mut Option<T>) {
+        if let Some(item) = item.take() {
+            Self::push(self, item);
+        }
     }
 
     #[inline]
@@ -90,8 +92,8 @@ impl<T> Default for Stack<T> {
 impl<T> Store for Stack<T> {
     type Item = T;
 
-    fn push(&self, item: T) {
-        self.0.lock().push(item);
+    fn push(&self, item: &mut Option<T>) {
+        self.0.lock().extend(item.take());
     }
 
     fn pop(&self) -> Option<T> {
@@ -119,11 +121,14 @@ impl<T> Default for Sorted<T> {
 impl<T: Ord> Store for Sorted<T> {
     type Item = T;
 
-    fn push(&self, item: T) {
+    fn push(&self, item: &mut Option<T>) {
         let mut heap = self.0.lock();
-        // In two steps: the item of a comparison that panics is dropped after the lock, for its destructor may use this queue.
-        let place = heap.place_for(&item);
-        heap.insert(place, item);
+        let Some(place) = item.as_ref().map(|item| heap.place_for(item)) else {
+            return;
+        };
+        if let Some(item) = item.take() {
+            heap.insert(place, item);
+        }
     }
 
     fn pop(&self) -> Option<T> {
