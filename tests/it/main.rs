@@ -154,6 +154,9 @@ mod thread_queue_odd;
 mod thread_queue_shutdown;
 mod thread_queue_storm;
 mod thread_simple_queue;
+mod thread_pool;
+mod thread_pool_ends;
+mod thread_pool_panics;
 mod thread_values;
 mod travel;
 mod value;
@@ -295,6 +298,9 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     thread_queue_shutdown::tests,
     thread_queue_storm::tests,
     thread_simple_queue::tests,
+    thread_pool::tests,
+    thread_pool_ends::tests,
+    thread_pool_panics::tests,
     travel::tests,
     value::tests,
     value_death::tests,
