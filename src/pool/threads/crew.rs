@@ -8,7 +8,7 @@
 //! A worker leaves when the pool is closed, nobody is in the middle of giving, no source can give more, and the queue is empty. When the pool
 //! is terminated, what is in the queue is dropped, by whoever finds it: a worker, who terminates, or who has just given it.
 
-use super::result::{LONG, check_generation, spins};
+use super::result::{LONG, check_generation, look_for_a_while};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Gate, WithinProcess};
 use crate::sys::atfork;
@@ -195,11 +195,7 @@ impl Crew {
         let most = thread::cpus() - 1;
         let more = |seekers| (seekers < most).then_some(seekers + 1);
         self.seekers.fetch_update(SeqCst, Relaxed, more).ok()?;
-        let look = || {
-            std::hint::spin_loop();
-            (!self.jobs.is_empty()).then(|| self.jobs.pop()).flatten()
-        };
-        let found = (0..spins()).find_map(|_| look());
+        let found = look_for_a_while(|| self.jobs.pop());
         self.seekers.fetch_sub(1, SeqCst);
         fence_after_rmw();
         found

@@ -1,11 +1,11 @@
 //! `imap`: items are drawn by the workers, one at a time, and results are taken while others are computed.
 
 use super::crew::{Crew, Job};
-use super::result::{LONG, check_generation, panicked, spins, terminated};
+use super::result::{LONG, check_generation, look_for_a_while, panicked, terminated};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sync::{Gate, WithinProcess};
 use crate::sys::atfork;
-use crate::sys::atomic::{Acquire, AtomicBool, AtomicU32, Relaxed, SeqCst};
+use crate::sys::atomic::{AtomicBool, Relaxed};
 use crate::sys::clock::Deadline;
 use crate::sys::private::Private;
 use crate::thread::catch;
@@ -62,8 +62,6 @@ impl<R> Arrived<R> {
 struct Stream<R> {
     arrangement: Arrangement,
     arrived: Private<Arrived<R>>,
-    /// Changes with every result, for who looks without the lock.
-    news: AtomicU32,
     gate: Gate,
     /// Nobody takes results any more.
     abandoned: AtomicBool,
@@ -73,17 +71,12 @@ struct Stream<R> {
 impl<R> Stream<R> {
     fn put(&self, number: usize, result: Result<R>) {
         self.arrived.lock().put(self.arrangement, number, result);
-        self.tell();
-    }
-
-    fn tell(&self) {
-        self.news.fetch_add(1, SeqCst);
         self.gate.notify::<WithinProcess>(1);
     }
 
     fn end(&self, total: usize) {
         self.arrived.lock().total = Some(total);
-        self.tell();
+        self.gate.notify::<WithinProcess>(1);
     }
 
     fn take(&self) -> Option<Option<Result<R>>> {
@@ -91,17 +84,9 @@ impl<R> Stream<R> {
     }
 
     fn wait(&self, deadline: Deadline) -> Option<Option<Result<R>>> {
-        let mut spins = spins();
-        while spins > 0 {
-            let seen = self.news.load(Acquire);
-            let taken = self.take();
-            if taken.is_some() {
-                return taken;
-            }
-            while spins > 0 && self.news.load(Acquire) == seen {
-                spins -= 1;
-                std::hint::spin_loop();
-            }
+        let taken = look_for_a_while(|| self.take());
+        if taken.is_some() {
+            return taken;
         }
         loop {
             let ticket = self.gate.arrive();
@@ -149,7 +134,6 @@ where
             given: 0,
             total: None,
         }),
-        news: AtomicU32::new(0),
         gate: Gate::default(),
         abandoned: AtomicBool::new(false),
         generation: atfork::generation(),

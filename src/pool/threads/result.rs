@@ -8,12 +8,10 @@ use crate::sys::futex::{self, Scope};
 use crate::sys::private::Private;
 use crate::sys::thread;
 use crate::thread::{Panic, current_thread};
+use crossbeam::utils::Backoff;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Looks before the first sleep.
-const SPINS: u32 = if cfg!(miri) { 1 } else { 2000 };
 
 /// The longest sleep, only so that there is one.
 pub(super) const LONG: Duration = Duration::from_secs(3600);
@@ -22,9 +20,17 @@ const PENDING: u32 = 0;
 const AWAITED: u32 = 1;
 const DONE: u32 = 2;
 
-/// How often to look before a sleep: on one CPU, looking keeps others from working.
-pub(super) fn spins() -> u32 {
-    if thread::cpus() > 1 { SPINS } else { 1 }
+/// Looks a few times before a sleep. What another CPU is about to do is seen long before a sleeper is awake; if it needs this one, it gets
+/// it. On a single CPU, looking keeps it from being done.
+pub(super) fn look_for_a_while<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let backoff = Backoff::new();
+    loop {
+        let found = look();
+        if found.is_some() || backoff.is_completed() || thread::cpus() == 1 {
+            return found;
+        }
+        backoff.snooze();
+    }
 }
 
 /// What a panic of a task is to who asks for its result.
@@ -55,14 +61,8 @@ impl<R> Outcome<R> {
     }
 
     fn wait(&self, deadline: Deadline) -> bool {
-        if self.is_done() {
+        if look_for_a_while(|| self.is_done().then_some(())).is_some() {
             return true;
-        }
-        for _ in 0..spins() {
-            if self.is_done() {
-                return true;
-            }
-            std::hint::spin_loop();
         }
         loop {
             let slice = deadline.slice(LONG);
