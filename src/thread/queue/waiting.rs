@@ -1,10 +1,12 @@
 //! How a thread waits at a gate: it looks for a while, then it sleeps.
 
+use crate::shm::lease::spins;
 use crate::shm::{Keeper, WithinProcess};
 use crate::sync::Gate;
 use crate::sys::clock::Deadline;
-use crate::sys::thread;
-use crossbeam::utils::Backoff;
+
+/// The longest time between two looks, in pauses of the processor.
+const MOST_PAUSES: u32 = 16;
 
 /// Waits until `look` finds something; `None` when the deadline has come first.
 ///
@@ -33,14 +35,21 @@ pub(super) fn wait<R>(
     }
 }
 
-/// What another CPU is about to do is seen long before a sleeper is awake. On a single one, looking keeps it from being done.
+/// What another CPU is about to do is seen long before a sleeper is awake; on a single one, looking keeps it from being done. Ever more seldom,
+/// because a look takes the cache line away from the other side, who works in it; and without giving up the CPU, for on a busy machine
+/// it would come back late.
 fn look_for_a_while<R>(look: &mut impl FnMut() -> Option<R>) -> Option<R> {
-    let backoff = Backoff::new();
+    let mut spins = spins();
+    let mut pauses = 1;
     loop {
         let found = look();
-        if found.is_some() || backoff.is_completed() || thread::cpus() == 1 {
+        if found.is_some() || spins == 0 {
             return found;
         }
-        backoff.snooze();
+        spins = spins.saturating_sub(pauses);
+        for _ in 0..pauses {
+            std::hint::spin_loop();
+        }
+        pauses = (2 * pauses).min(MOST_PAUSES);
     }
 }
