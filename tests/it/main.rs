@@ -157,6 +157,7 @@ mod thread_simple_queue;
 mod thread_pool;
 mod thread_pool_ends;
 mod thread_pool_panics;
+mod thread_signals;
 mod thread_values;
 mod travel;
 mod value;
@@ -291,6 +292,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     thread_ends::tests,
     thread_forks::tests,
     thread_hooks::tests,
+    thread_signals::tests,
     thread_values::tests,
     thread_queue::tests,
     thread_queue_drops::tests,
