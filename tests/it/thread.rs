@@ -297,6 +297,19 @@ fn misuse() {
     assert_eq!(kind(start), ErrorKind::Misuse);
     own.join().unwrap();
     own.join().unwrap();
+    // While somebody else joins it.
+    let go = Event::new().unwrap();
+    let waits = go.clone();
+    let handle = threading::spawn(move || {
+        waits.wait().unwrap();
+        kind(threading::current_thread().join())
+    });
+    let handle = handle.unwrap();
+    let target = handle.thread().clone();
+    let joins = threading::spawn(move || target.join().unwrap()).unwrap();
+    go.set().unwrap();
+    assert_eq!(handle.join().unwrap(), ErrorKind::Misuse);
+    joins.join().unwrap();
 }
 
 fn joined_by_many() {
