@@ -4,7 +4,7 @@
 //! # Safety
 //! Handlers are functions of this image that stay loaded.
 
-use super::thread;
+use super::{os_thread, thread};
 use nix::libc;
 use std::io::Write;
 use std::sync::mpsc;
@@ -59,11 +59,7 @@ pub(crate) fn flush() {
         flush();
         let _nobody_waits = done.send(());
     };
-    // Without a size std would ask the environment for it, under a lock that a fork may have copied.
-    let helper = std::thread::Builder::new()
-        .stack_size(1 << 18)
-        .spawn(helped);
-    if helper.is_ok() {
+    if os_thread::spawn("flush", 1 << 18, helped).is_ok() {
         let _given_up = end.recv_timeout(GRACE);
     }
 }
