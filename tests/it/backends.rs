@@ -14,7 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// `"backends::what" => body` is `backends::what_processes` and `backends::what_threads`.
-macro_rules! both {
+macro_rules! both_backends {
     ($($name:literal => $body:ident,)*) => {
         vec![$(
             case(concat!($name, "_processes"), $body::<Processes>),
@@ -24,7 +24,7 @@ macro_rules! both {
 }
 
 pub(crate) fn tests() -> Vec<Case> {
-    let mut tests = both![
+    let mut tests = both_backends! {
         "backends::process" => process,
         "backends::process_misuse" => process_misuse,
         "backends::spawn" => spawn,
@@ -36,7 +36,7 @@ pub(crate) fn tests() -> Vec<Case> {
         "backends::pool" => pool,
         "backends::primitives" => primitives,
         "backends::barrier_with_action" => barrier_with_action,
-    ];
+    };
     tests.push(case("backends::threads_stay", threads_stay));
     tests.push(case("backends::active_children", active_children));
     tests.push(case("backends::example", example).deadline(Duration::from_secs(300)));

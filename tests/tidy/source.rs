@@ -153,15 +153,22 @@ fn without_tests(code: &str) -> String {
     format!("{before}{blank}{}", without_tests(after))
 }
 
-/// The names in the tables of cases: those of `case(...)`, and for each of `both_homes!` two.
+/// Tables whose names stand for two cases each.
+const DOUBLE: [(&str, [&str; 2]); 2] = [
+    ("both_homes! {", ["_across", "_within"]),
+    ("both_backends! {", ["_processes", "_threads"]),
+];
+
+/// The names in the tables of cases: those of `case(...)`, and for each in one of [`DOUBLE`] two.
 pub(crate) fn cases(text: &str) -> Vec<String> {
     let single = text.split("case(").skip(1);
     let single = single.filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
     let mut names: Vec<String> = single.map(str::to_owned).collect();
-    for table in text.split("both_homes! {").skip(1) {
-        let table = table.split('}').next().unwrap_or_default();
-        for name in table.split('"').skip(1).step_by(2) {
-            names.extend([format!("{name}_across"), format!("{name}_within")]);
+    for (table, suffixes) in DOUBLE {
+        let tables = text.split(table).skip(1);
+        let tables = tables.filter_map(|rest| rest.split('}').next());
+        for name in tables.flat_map(|table| table.split('"').skip(1).step_by(2)) {
+            names.extend(suffixes.map(|suffix| format!("{name}{suffix}")));
         }
     }
     names
