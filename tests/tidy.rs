@@ -345,5 +345,5 @@ fn cases_of_python_have_tests() {
     let path = "tests/python_cases.tsv";
     let table = File::new(path, &read(&package().join(path)));
     let tests = files(&["tests"], &RUST);
-    none(&python::python_cases(&python::EXPECTED, &table, &tests));
+    none(&python::python_cases(python::EXPECTED, &table, &tests));
 }
