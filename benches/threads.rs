@@ -9,12 +9,19 @@ mod parts {
     pub(crate) mod clock;
     pub(crate) mod cpus;
     pub(crate) mod crew;
+    pub(crate) mod locals;
     pub(crate) mod memory;
+    pub(crate) mod mode;
     pub(crate) mod sem;
+    #[expect(dead_code, reason = "processes have no part in this")]
+    pub(crate) mod tasks;
+    pub(crate) mod thread_pools;
     pub(crate) mod thread_queues;
     #[expect(dead_code, reason = "bytes and processes have no part in this")]
     pub(crate) mod traffic;
 }
 
 criterion_group!(queues, parts::thread_queues::groups);
-criterion_main!(queues);
+criterion_group!(locals, parts::locals::groups);
+criterion_group!(pools, parts::thread_pools::groups);
+criterion_main!(queues, locals, pools);

@@ -1,7 +1,9 @@
 //! Every example runs, ends by itself and says what it should.
 
 use crate::runner::{Case, case};
-use crate::{examples_ipc, examples_queue, examples_start, examples_sync, examples_threads};
+use crate::{
+    examples_ipc, examples_locals, examples_queue, examples_start, examples_sync, examples_threads,
+};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -32,7 +34,8 @@ fn all() -> impl Iterator<Item = (&'static str, fn())> {
         .into_iter()
         .chain(examples_queue::TESTS)
         .chain(examples_ipc::TESTS)
-        .chain(examples_threads::TESTS);
+        .chain(examples_threads::TESTS)
+        .chain(examples_locals::TESTS);
     TESTS.into_iter().chain(start).chain(others)
 }
 
