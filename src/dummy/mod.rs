@@ -25,6 +25,7 @@ macro_rules! stays {
 }
 mod backend;
 mod carriers;
+mod joinable;
 mod pipe;
 mod pool;
 mod process;
@@ -36,10 +37,11 @@ pub use carriers::{
     BackendConnection, BackendJoinableQueue, BackendLeased, BackendQueue, BackendSimpleQueue,
     JoinableVerbs, Message,
 };
+pub use joinable::{JoinableQueue, Leased};
 pub use pipe::{Connection, Pipe};
 pub use pool::Pool;
 pub use process::{Process, active_children, spawn};
-pub use queue::{JoinableQueue, Leased, Queue, SimpleQueue};
+pub use queue::{Queue, SimpleQueue};
 pub use runners::{BackendAsyncResult, BackendJoinHandle, BackendPool, BackendProcess};
 
 pub use crate::process::{available_cpus, cpu_count};

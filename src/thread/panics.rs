@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
@@ -201,8 +202,11 @@ fn catch_as<R>(told: Told, body: impl FnOnce() -> R) -> (Result<R, (Panic, Paylo
 }
 
 /// A payload whose destructor panics must not end us here.
-fn discard(payload: Payload) {
-    let _dropped = catch_unwind(AssertUnwindSafe(|| drop(payload)));
+pub(super) fn discard(payload: Payload) {
+    if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        // What that panic carries may do the same, and is never dropped.
+        let _kept = ManuallyDrop::new(another);
+    }
 }
 
 #[cfg(test)]

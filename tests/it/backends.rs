@@ -32,6 +32,7 @@ pub(crate) fn tests() -> Vec<Case> {
         "backends::queue_of_queues" => queue_of_queues,
         "backends::simple_queue" => simple_queue,
         "backends::joinable_queue" => joinable_queue,
+        "backends::joinable_queue_at_the_end" => joinable_at_the_end,
         "backends::pipe" => pipe,
         "backends::pool" => pool,
         "backends::primitives" => primitives,
@@ -181,6 +182,42 @@ fn joinable_queue<B: Backend>() {
     queue.close();
     assert_eq!(worker.join().unwrap(), 4);
     assert!(matches!(queue.try_get(), Err(TryGetError::Closed)));
+}
+
+/// Takes an item, says so, and gives it back when it is told to.
+fn gives_back<B: Backend>(queue: B::JoinableQueue<u64>, taken: B::Queue<()>, go: B::Queue<()>) {
+    let item = queue.get().unwrap();
+    taken.put(()).unwrap();
+    go.get().unwrap();
+    drop(item);
+}
+
+/// What others have on lease may come back, also after the end.
+fn joinable_at_the_end<B: Backend>() {
+    let queue = B::JoinableQueue::with_maxsize(1).unwrap();
+    let (taken, go) = (B::Queue::new().unwrap(), B::Queue::new().unwrap());
+    queue.put(7).unwrap();
+    let arguments = (queue.clone(), taken.clone(), go.clone());
+    let taker = B::spawn(gives_back::<B>, arguments).unwrap();
+    taken.get().unwrap();
+    queue.put(8).unwrap();
+    assert!(matches!(
+        queue.put_timeout(9, SOON),
+        Err(TryPutError::Full(9))
+    ));
+    queue.close();
+    assert!(matches!(queue.put(9), Err(PutError::Closed(9))));
+    assert_eq!(queue.get().unwrap().task_done(), 8);
+    assert!(matches!(queue.try_get(), Err(TryGetError::Empty)));
+    assert!(matches!(queue.get_timeout(SOON), Err(TryGetError::Empty)));
+    go.put(()).unwrap();
+    let last = queue.get().unwrap();
+    // Who has the last one itself does not wait for it.
+    assert!(matches!(queue.get(), Err(GetError::Closed)));
+    assert_eq!(last.task_done(), 7);
+    assert!(matches!(queue.get(), Err(GetError::Closed)));
+    queue.join().unwrap();
+    taker.join().unwrap();
 }
 
 fn pipe<B: Backend>() {

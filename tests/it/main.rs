@@ -151,6 +151,7 @@ mod thread_forks;
 mod thread_hooks;
 mod thread_pool;
 mod thread_pool_ends;
+mod thread_pool_forks;
 mod thread_pool_panics;
 mod thread_queue;
 mod thread_queue_drops;
@@ -158,9 +159,6 @@ mod thread_queue_odd;
 mod thread_queue_shutdown;
 mod thread_queue_storm;
 mod thread_signals;
-mod thread_queue_odd;
-mod thread_queue_shutdown;
-mod thread_queue_storm;
 mod thread_simple_queue;
 mod thread_values;
 mod travel;
@@ -306,6 +304,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     thread_simple_queue::tests,
     thread_pool::tests,
     thread_pool_ends::tests,
+    thread_pool_forks::tests,
     thread_pool_panics::tests,
     travel::tests,
     value::tests,

@@ -94,7 +94,7 @@ impl<F: Fn(T) -> R, T, R> Batch<F, T, R> {
     /// Takes chunks until there are no more; says how many.
     fn help(&self, crew: &Crew) -> usize {
         let mut done = 0;
-        while !crew.is_terminated() {
+        while !crew.is_terminated() && crew.is_here() {
             let Some(place) = self.chunks.get(self.next.fetch_add(1, Relaxed)) else {
                 break;
             };

@@ -16,10 +16,10 @@ use crate::sys::atomic::{
     AcqRel, Acquire, AtomicBool, AtomicU32, AtomicU64, Relaxed, SeqCst, fence_after_rmw,
 };
 use crate::sys::thread;
+use crate::thread::catch;
 use crossbeam::queue::SegQueue;
 use crossbeam::utils::CachePadded;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Something to do. What is dropped without having run says so to who waits for it.
 pub(super) trait Job: Send {
@@ -62,6 +62,11 @@ impl Crew {
             gate: CachePadded::new(Gate::default()),
             terminated: AtomicBool::new(false),
         }
+    }
+
+    /// Is this the process of the pool, and no child that a task has forked?
+    pub(super) fn is_here(&self) -> bool {
+        self.generation == atfork::generation()
     }
 
     pub(super) fn check_process(&self) -> Result<()> {
@@ -152,6 +157,10 @@ impl Crew {
             } else {
                 guarded(|| job.run(self));
             }
+            // A child that the task has forked returns from it too, and there is nothing else to do for it.
+            if !self.is_here() {
+                return;
+            }
         }
     }
 
@@ -207,9 +216,7 @@ impl Crew {
     }
 }
 
-/// Runs it. A panic, as of a destructor of somebody's value, has been told by its hook, and ends nobody.
+/// Runs it. A panic, as of a destructor of somebody's value, is told as those of threads are, and ends nobody.
 fn guarded(body: impl FnOnce()) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
-        let _another = catch_unwind(AssertUnwindSafe(|| drop(payload)));
-    }
+    let _told = catch(false, body);
 }

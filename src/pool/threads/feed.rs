@@ -185,6 +185,9 @@ where
                 return self.finish(crew);
             }
         };
+        if !crew.is_here() {
+            return;
+        }
         self.drawn += 1;
         // Another worker may draw the next one meanwhile.
         crew.push(self);

@@ -140,13 +140,6 @@ impl<S: Store> Flow<S> {
         self.fill(place, item)
     }
 
-    /// Puts what was taken and comes back, whether there is room or not.
-    pub(super) fn put_back(&self, item: S::Item) -> Result<(), TryPutError<S::Item>> {
-        let beyond = |word| (word & SHUT == 0).then(|| word + PUT);
-        let place = self.puts.word.fetch_update(AcqRel, Acquire, beyond);
-        self.fill(place.map(drop).map_err(|_| NoPlace::Shut), item)
-    }
-
     #[inline]
     fn fill(&self, place: Result<(), NoPlace>, item: S::Item) -> Result<(), TryPutError<S::Item>> {
         match place {

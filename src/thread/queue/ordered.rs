@@ -146,11 +146,6 @@ impl<T, O: Order<T>> OrderedQueue<T, O> {
         put.map_err(TryPutError::patient)
     }
 
-    /// Puts what was taken and comes back, whether there is room or not.
-    pub(crate) fn put_back(&self, value: T) -> Result<(), ShutDown<T>> {
-        self.flow.put_back(value).map_err(TryPutError::patient)
-    }
-
     /// Puts a value if there is room.
     ///
     /// # Errors
