@@ -7,6 +7,8 @@
 use super::atomic::{Acquire, AtomicPtr, AtomicU32, Relaxed, Release};
 use super::futex::{self, Scope};
 use super::private::Private;
+/// For those who wait a few instructions for another thread.
+pub(crate) use crossbeam::utils::Backoff;
 use nix::libc;
 use std::cell::Cell;
 use std::time::{Duration, Instant};

@@ -11,7 +11,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
-const NEVER: Deadline = Deadline::NEVER;
+pub(crate) const NEVER: Deadline = Deadline::NEVER;
 
 /// Threads of the model, as owners.
 fn me(number: u64) -> u64 {
@@ -25,8 +25,19 @@ fn threads<T: 'static>(
     body: impl Fn(&T, u64) + Copy + Sync + Send + 'static,
     end: impl Fn(&T) + Sync + Send + 'static,
 ) {
+    preempted((count > 2).then_some(3), count, make, body, end);
+}
+
+/// The same in all interleavings with so many preemptions.
+pub(crate) fn preempted<T: 'static>(
+    times: Option<usize>,
+    count: u64,
+    make: impl Fn() -> T + Sync + Send + 'static,
+    body: impl Fn(&T, u64) + Copy + Sync + Send + 'static,
+    end: impl Fn(&T) + Sync + Send + 'static,
+) {
     let mut model = loom::model::Builder::new();
-    model.preemption_bound = (count > 2).then_some(3);
+    model.preemption_bound = times;
     model.max_branches = 20_000;
     model.check(move || {
         let shared = Arc::new(make());
