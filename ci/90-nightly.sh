@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What needs a nightly, where there is one: Miri and ThreadSanitizer on what there is between threads (tests/threads.rs: primitives;
-# tests/queues.rs; tests/locals.rs; tests/thread_pools.rs), and a fuzzer (fuzz/) on the records of a queue's ring and on what comes from
+# tests/queues.rs; tests/locals.rs; tests/thread_pools.rs; tests/spawned.rs: threads themselves), and a fuzzer (fuzz/) on the records of a queue's ring and on what comes from
 # outside: frames and handshakes of connections, lists in shared memory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +15,7 @@ run_miri() {
         echo "no sources of the standard library for Miri here: nothing checked"
         return
     fi
-    for subject in threads queues locals thread_pools; do
+    for subject in threads queues locals thread_pools spawned; do
         MIRIFLAGS="-Zmiri-many-seeds=0..4" timeout 400 cargo +nightly miri test --test "$subject"
     done
 }
@@ -32,7 +32,7 @@ run_thread_sanitizer() {
         return
     fi
     CARGO_TARGET_DIR=target/tsan RUSTFLAGS=-Zsanitizer=thread timeout 900 \
-        cargo +nightly test -Zbuild-std --target "$target" --test threads --test queues --test locals --test thread_pools
+        cargo +nightly test -Zbuild-std --target "$target" --test threads --test queues --test locals --test thread_pools --test spawned
 }
 
 run_fuzzer() {

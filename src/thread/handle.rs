@@ -22,7 +22,7 @@ use std::time::Duration;
 /// **At the normal end of the program**, when `main` returns or somebody calls `exit`, all threads but daemons are joined first, then
 /// [`at_exit`](crate::at_exit) functions are called, and then children are ended. Daemons stop wherever they are. From then on only daemons
 /// can be started. The thread that calls `exit` is not waited for, and neither is one that waits in std's `exit` (or in `pause(2)`, which
-/// is what that does). In a child process the end of its function is the normal end.
+/// is what that does). A thread that never ends keeps the program, and so is made a daemon. In a child process the end of its function is the normal end.
 ///
 /// **When its function panics** the thread ends, the [hook](super::set_excepthook) is told, [`panic`](Self::panic) says why, and nobody else
 /// is disturbed: `join` is fine.
