@@ -5,12 +5,12 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys::interrupt::Caught;
+use crate::sys::os_thread::{self, OsThread};
 use crate::sys::{private::Private, process};
 use nix::libc;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// The number of a signal.
 ///
@@ -147,7 +147,7 @@ struct Line {
 #[derive(Debug)]
 pub struct Interrupts {
     line: Arc<Line>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<OsThread>,
 }
 
 /// Calls `f` for each SIGINT of this process, which does not end it any more: with [`Stage::Drain`] for the first, [`Stage::Terminate`]
@@ -186,8 +186,8 @@ pub fn on_interrupt(f: impl FnMut(Stage) + Send + 'static) -> Result<Interrupts>
     let state = Private::new(State::Waiting);
     let line = Arc::new(Line { caught, state });
     let own = Arc::clone(&line);
-    let thread = std::thread::Builder::new().name("multiproc-int".to_owned());
-    let started = thread.spawn(move || own.listen(f));
+    let listen = move || own.listen(f);
+    let started = os_thread::spawn("multiproc-int", os_thread::STACK, listen);
     let thread = started.map_err(|error| Error::os("start a thread for SIGINT", error))?;
     Ok(Interrupts {
         line,

@@ -7,13 +7,13 @@ use crate::call::{self, Arguments, Callable};
 use crate::error::{Error, ErrorKind, Result};
 use crate::process::{self, Context, StartMethod};
 use crate::sys::atomic::Relaxed;
+use crate::sys::os_thread::OsThread;
 use crate::sys::private::Private;
 use crate::wire;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 /// A fixed number of worker processes that call functions.
 ///
@@ -57,7 +57,7 @@ pub struct Pool {
     shared: Arc<Shared>,
     line: Arc<Line>,
     wanted: usize,
-    supervisor: Private<Option<JoinHandle<()>>>,
+    supervisor: Private<Option<OsThread>>,
 }
 
 impl Pool {
@@ -159,11 +159,11 @@ impl Pool {
                 "a pool is closed or terminated before it is joined",
             ));
         }
-        if let Some(supervisor) = self.supervisor.lock().take() {
-            let ended = supervisor.join();
-            ended.map_err(|_| {
-                Error::new(ErrorKind::Corrupt, "the supervisor of the pool panicked")
-            })?;
+        if let Some(supervisor) = self.supervisor.lock().take()
+            && !supervisor.join()
+        {
+            let text = "the supervisor of the pool panicked";
+            return Err(Error::new(ErrorKind::Corrupt, text));
         }
         Ok(())
     }

@@ -11,12 +11,12 @@ use crate::shm::{Member, member};
 use crate::sys::atomic::{AcqRel, Acquire, AtomicBool, Relaxed, Release};
 use crate::sys::clock::Deadline;
 use crate::sys::event::Event;
+use crate::sys::os_thread::{self, OsThread};
 use crate::sys::private::Private;
 use crate::sys::socket;
 use nix::libc::SIGKILL;
 use nix::poll::{PollFd, PollFlags};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// So many workers in a row that died before they took a task are no accident.
@@ -112,9 +112,9 @@ pub(super) struct Supervisor {
 
 impl Supervisor {
     /// Lets it run in a thread of its own.
-    pub(super) fn start(self) -> Result<JoinHandle<()>> {
-        let thread = std::thread::Builder::new().name("multiproc-pool".to_owned());
-        let started = thread.spawn(move || self.run());
+    pub(super) fn start(self) -> Result<OsThread> {
+        let run = move || self.run();
+        let started = os_thread::spawn("multiproc-pool", os_thread::STACK, run);
         started.map_err(|error| Error::os("start the supervisor of a pool", error))
     }
 

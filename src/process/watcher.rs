@@ -7,7 +7,7 @@ use crate::sys::clock::Deadline;
 use crate::sys::descriptor::Shared;
 use crate::sys::private::Private;
 use crate::sys::signal::AllBlocked;
-use crate::sys::{socket, stream};
+use crate::sys::{os_thread, socket, stream};
 use nix::poll::{PollFd, PollFlags};
 use std::io;
 use std::sync::Arc;
@@ -71,8 +71,8 @@ pub(super) fn look_again() {
     let started = Bell::new().and_then(|bell| {
         let bell = Arc::new(bell);
         let its = Arc::clone(&bell);
-        let thread = std::thread::Builder::new().name("multiproc-kept".to_owned());
-        thread.spawn(move || watch(&its)).map(|_detached| bell)
+        let watch = move || watch(&its);
+        os_thread::spawn("multiproc-kept", os_thread::STACK, watch).map(|_detached| bell)
     });
     match started {
         Ok(bell) => *watched = Some(bell),

@@ -12,19 +12,40 @@ use nix::libc;
 use std::ffi::CString;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A thread of this process that nobody has joined yet. Dropping it does not end the thread.
+///
+/// In a process that was forked since it is neither joined nor detached: the thread is not there, and its number may be another's.
 #[derive(Debug)]
-pub(crate) enum OsThread {
+pub(crate) struct OsThread {
+    made: Option<Made>,
+    generation: u32,
+}
+
+#[derive(Debug)]
+enum Made {
     Std(std::thread::JoinHandle<()>),
     Bare(Bare),
 }
 
+impl Made {
+    fn here(self) -> OsThread {
+        OsThread {
+            made: Some(self),
+            generation: atfork::generation(),
+        }
+    }
+}
+
 /// A thread that std does not know.
 #[derive(Debug)]
-pub(crate) struct Bare(libc::pthread_t);
+struct Bare(libc::pthread_t);
 
-/// Runs `body`, which does not unwind, on a new thread.
+/// How much stack a thread gets when nobody asks for more: as much as std's.
+pub(crate) const STACK: usize = 2 << 20;
+
+/// Runs `body` on a new thread.
 pub(crate) fn spawn(
     name: &str,
     stack: usize,
@@ -37,14 +58,14 @@ pub(crate) fn spawn(
             false => builder.name(name.to_owned()),
             true => builder,
         };
-        return builder.spawn(body).map(OsThread::Std);
+        return builder.spawn(body).map(|thread| Made::Std(thread).here());
     }
     let name = name.to_owned();
     let named = move || {
         set_own_name(&name);
         body();
     };
-    spawn_bare(stack, Box::new(named)).map(OsThread::Bare)
+    spawn_bare(stack, Box::new(named)).map(|thread| Made::Bare(thread).here())
 }
 
 type Body = Box<dyn FnOnce() + Send>;
@@ -59,23 +80,41 @@ fn spawn_bare(stack: usize, body: Body) -> io::Result<Bare> {
     })
 }
 
+/// What a bare thread gives that has panicked.
+const PANICKED: *mut libc::c_void = std::ptr::dangling_mut();
+
 extern "C" fn call(body: *mut libc::c_void) -> *mut libc::c_void {
     // SAFETY: `spawn_bare` made it of a box of this type, for this call alone.
     let body = unsafe { Box::from_raw(body.cast::<Body>()) };
-    body();
-    std::ptr::null_mut()
+    // As std does. The hook of panics has told of it.
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(()) => std::ptr::null_mut(),
+        Err(_told) => PANICKED,
+    }
 }
 
 impl OsThread {
-    /// Returns when the thread is gone, its thread-local variables included.
-    pub(crate) fn join(self) {
-        match self {
-            Self::Std(thread) => drop(thread.join()),
-            Self::Bare(thread) => {
+    /// Returns when the thread is gone, its thread-local variables included; says whether it did not panic.
+    pub(crate) fn join(mut self) -> bool {
+        let ours = self.generation == atfork::generation();
+        match self.made.take_if(|_| ours) {
+            None => true,
+            Some(Made::Std(thread)) => thread.join().is_ok(),
+            Some(Made::Bare(thread)) => {
                 let thread = ManuallyDrop::new(thread);
-                // SAFETY: it is neither joined nor detached, and will not be again.
-                unsafe { libc::pthread_join(thread.0, std::ptr::null_mut()) };
+                let mut gave = std::ptr::null_mut();
+                // SAFETY: it is neither joined nor detached, and will not be again; what it gave is written to a variable.
+                unsafe { libc::pthread_join(thread.0, &raw mut gave) };
+                gave != PANICKED
             }
+        }
+    }
+}
+
+impl Drop for OsThread {
+    fn drop(&mut self) {
+        if self.generation != atfork::generation() {
+            let _of_the_parent = ManuallyDrop::new(self.made.take());
         }
     }
 }

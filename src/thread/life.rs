@@ -7,9 +7,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys::atomic::{AtomicUsize, Relaxed};
 use crate::sys::{atfork, exit, os_thread, thread};
 
-/// What a thread gets when nobody asks for more: as much as std's.
-const STACK: usize = 2 << 20;
-
 /// The least that may be asked for.
 const LEAST_STACK: usize = 32 << 10;
 
@@ -89,7 +86,10 @@ fn claim(thread: &Thread) -> Result<(String, usize)> {
             return misuse("a thread can be started once");
         }
         table.others.insert(object.key, thread.clone());
-        Ok((rest.name.clone(), if stack == 0 { STACK } else { stack }))
+        Ok((
+            rest.name.clone(),
+            if stack == 0 { os_thread::STACK } else { stack },
+        ))
     })
 }
 

@@ -8,7 +8,6 @@ use crate::sys::clock::Deadline;
 use crate::sys::futex::{self, Scope};
 use crate::sys::os_thread::OsThread;
 use crate::sys::private::Private;
-use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -233,23 +232,10 @@ impl Object {
         }
         let system = table::with(|_| self.rest.lock().system.take());
         if let Some(system) = system {
-            system.join();
+            let _ended_well = system.join();
         }
         self.system.store(GONE, Release);
         wake(&self.system);
-    }
-}
-
-impl Drop for Object {
-    fn drop(&mut self) {
-        let ours = self.is_ours();
-        if let Some(system) = self.rest.get_mut().system.take() {
-            let system = ManuallyDrop::new(system);
-            // A thread of a process that this was forked from is not there, and where it was may be another by now.
-            if ours {
-                drop(ManuallyDrop::into_inner(system));
-            }
-        }
     }
 }
 
