@@ -1,10 +1,12 @@
-//! Pools of threads: this crate's, the crate `threadpool`'s, and the least that can be called one.
+//! Pools of threads: this crate's, those of the crates `threadpool`, `rayon` and `rusty_pool`, and the least that can be called one.
 
 use super::cpus;
 use super::mode::sized;
 use super::tasks::{self, WORKERS, next};
 use criterion::{Criterion, Throughput};
 use multiproc::{ThreadPool, ThreadResult};
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
+use std::hint::black_box;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,30 @@ impl Peer {
     }
 }
 
+/// The crate `rayon`, its tasks given from outside. It waits for its own by doing others.
+struct Rayon(rayon::ThreadPool);
+
+impl Rayon {
+    fn new() -> Self {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(WORKERS);
+        Self(pool.build().expect("a pool"))
+    }
+
+    fn map(&self, count: u64) -> Vec<u64> {
+        let items: Vec<u64> = (0..count).collect();
+        let items = items.into_par_iter().with_max_len(1);
+        self.0.install(|| items.map(next).collect())
+    }
+}
+
+/// The crate `rusty_pool`.
+fn rusty() -> rusty_pool::ThreadPool {
+    rusty_pool::Builder::new()
+        .core_size(WORKERS)
+        .max_size(WORKERS)
+        .build()
+}
+
 /// So long that workers have gone to sleep.
 const COLD: Duration = Duration::from_millis(2);
 
@@ -45,12 +71,23 @@ const COUNT: u64 = 1000;
 struct Pools {
     ours: ThreadPool,
     peer: Peer,
+    rayon: Rayon,
+    rusty: rusty_pool::ThreadPool,
     least: tasks::ThreadPool,
 }
 
 impl Pools {
     fn apply(&self) {
         assert_eq!(self.ours.apply(next, (1,)).expect("a value"), 2);
+    }
+
+    fn rusty(&self) {
+        let value = self.rusty.evaluate(|| next(1)).await_complete();
+        assert_eq!(value, 2);
+    }
+
+    fn rayon(&self) {
+        assert_eq!(self.rayon.0.install(|| next(black_box(1))), 2);
     }
 
     /// All are given, then all are taken.
@@ -72,6 +109,8 @@ pub(crate) fn groups(criterion: &mut Criterion) {
     let pools = Pools {
         ours: ThreadPool::new(WORKERS).expect("a pool"),
         peer: Peer(threadpool::ThreadPool::new(WORKERS)),
+        rayon: Rayon::new(),
+        rusty: rusty(),
         least: tasks::ThreadPool::new(),
     };
     hot(criterion, &pools);
@@ -83,6 +122,8 @@ fn hot(criterion: &mut Criterion, pools: &Pools) {
     let mut group = criterion.benchmark_group("thread_pool/hot_apply");
     group.bench_function("ThreadPool", |bencher| bencher.iter(|| pools.apply()));
     group.bench_function("threadpool", |bencher| bencher.iter(|| pools.peer.apply(1)));
+    group.bench_function("rayon", |bencher| bencher.iter(|| pools.rayon()));
+    group.bench_function("rusty_pool", |bencher| bencher.iter(|| pools.rusty()));
     group.bench_function("threads_and_channel", |bencher| {
         bencher.iter(|| pools.least.applies(1));
     });
@@ -106,6 +147,8 @@ fn cold(criterion: &mut Criterion, pools: &Pools) {
     };
     cold("ThreadPool", &|| pools.apply());
     cold("threadpool", &|| assert_eq!(pools.peer.apply(1), 2));
+    cold("rayon", &|| pools.rayon());
+    cold("rusty_pool", &|| pools.rusty());
     cold("threads_and_channel", &|| pools.least.applies(1));
     group.finish();
 }
@@ -121,6 +164,9 @@ fn many(criterion: &mut Criterion, pools: &Pools) {
     group.bench_function("ThreadPool_imap", |bencher| bencher.iter(|| pools.imap()));
     group.bench_function("threadpool", |bencher| {
         bencher.iter(|| pools.peer.map(COUNT));
+    });
+    group.bench_function("rayon", |bencher| {
+        bencher.iter(|| pools.rayon.map(COUNT));
     });
     group.finish();
 

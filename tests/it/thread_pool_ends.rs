@@ -1,9 +1,11 @@
 //! Pools of threads: terminate, drops, forks, the end of the program.
 
+use crate::hostile::become_nobody;
 use crate::kit::{fork_behind_our_back, kind};
 use crate::runner::{Case, case, program, program_command, scaled};
 use crate::thread_pool::pool;
 use multiproc::{ErrorKind, Process, ThreadPool};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::wait::{WaitStatus, waitpid};
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -27,7 +29,9 @@ pub(crate) fn tests() -> Vec<Case> {
         case("thread_pool_ends::end_of_the_program", end_of_program),
         case("thread_pool_ends::closed_while_tasks_come", closed_in_storm),
         case("thread_pool_ends::storm", storm),
+        case("thread_pool_ends::too_many_workers", too_many_workers),
         program("thread_pool_ends::leaves_tasks", leaves_tasks),
+        program("thread_pool_ends::limited", limited),
     ]
 }
 
@@ -369,6 +373,27 @@ fn leaves_tasks() {
         .unwrap(),
     );
     drop(pool.imap(|n: u64| n, 0..).unwrap().next());
+}
+
+fn too_many_workers() {
+    let output = program_command("thread_pool_ends::limited")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// Where the system has no more threads there is an error, and none of those that were started is left.
+fn limited() {
+    become_nobody();
+    let (_, hard) = getrlimit(Resource::RLIMIT_NPROC).unwrap();
+    setrlimit(Resource::RLIMIT_NPROC, 20.min(hard), hard).unwrap();
+    for _ in 0..3 {
+        for wanted in [21, 1000, usize::MAX] {
+            assert_eq!(kind(ThreadPool::new(wanted)), ErrorKind::Os);
+            assert_eq!(multiproc::threading::active_count(), 1);
+        }
+    }
+    assert_eq!(pool(2).map(fails, 0..3).unwrap(), [0, 1, 2]);
 }
 
 /// Each task was taken and is done, or was refused: none is forgotten.
