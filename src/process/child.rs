@@ -143,7 +143,11 @@ impl Where {
         match self {
             Self::Here => code = body(),
             // Where the forking thread holds the lock of standard output, which only it can give back, a fresh one could never print.
-            Self::FreshThread => thread::run_fresh(|| drop(io::stdout().lock()), || code = body()),
+            Self::FreshThread => {
+                thread::run_fresh(|| drop(io::stdout().lock()), || code = body());
+                // What is called at the end is called here.
+                threads::become_main();
+            }
         }
         code
     }

@@ -31,6 +31,7 @@ extern "C" fn at_exit() {
         thread::join_all();
         hooks::run_exits();
         end_children();
+        thread::flush_waited();
     }
 }
 

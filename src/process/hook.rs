@@ -88,6 +88,7 @@ extern "C" fn hook(argc: c_int, argv: *const *const c_char, envp: *const *const 
     Arena::register();
     start::register_tables();
     crate::thread::register_locals();
+    crate::thread::register_panics();
     label::set_keeper(client::keep);
     let Some(errand) = take_errand() else {
         return;

@@ -65,7 +65,7 @@ impl<T: Send> Forkable for Kept<T> {
     }
 }
 
-const PLACES: usize = 16;
+const PLACES: usize = 24;
 static REGISTERED: [AtomicPtr<&'static dyn Forkable>; PLACES] =
     [const { AtomicPtr::new(std::ptr::null_mut()) }; PLACES];
 static COUNT: AtomicU32 = AtomicU32::new(0);

@@ -4,10 +4,13 @@
 //! # Safety
 //! Handlers are functions of this image that stay loaded.
 
+use super::atomic::{Acquire, AtomicU32, Release};
+use super::clock::Deadline;
+use super::futex::{self, Scope};
 use super::{os_thread, thread};
 use nix::libc;
 use std::io::Write;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 unsafe extern "C" {
@@ -61,6 +64,49 @@ pub(crate) fn flush() {
     };
     if os_thread::spawn("flush", 1 << 18, helped).is_ok() {
         let _given_up = end.recv_timeout(GRACE);
+    }
+}
+
+/// How far a thread is that writes what stands in a buffer: it has not begun, waits for the lock, has it, is done.
+const ABSENT: u32 = 0;
+const WAITS: u32 = 1;
+const HAS_LOCK: u32 = 2;
+const DONE: u32 = 3;
+
+/// Writes what stands in the buffer of Rust's output, for as long as that takes.
+///
+/// Somebody may have its lock for ever, or may have had it when this process was forked: nobody can try it, so another thread does, and is
+/// left alone after a while.
+pub(crate) fn flush_output() {
+    let state = Arc::new(AtomicU32::new(ABSENT));
+    let theirs = Arc::clone(&state);
+    let flush = move || {
+        tell(&theirs, WAITS);
+        let mut output = std::io::stdout().lock();
+        tell(&theirs, HAS_LOCK);
+        let _failed = output.flush();
+        tell(&theirs, DONE);
+    };
+    if os_thread::spawn_helper(flush).is_ok() {
+        leave_behind(&state, ABSENT, Deadline::NEVER);
+        leave_behind(&state, WAITS, Deadline::after(GRACE));
+        leave_behind(&state, HAS_LOCK, Deadline::NEVER);
+    }
+}
+
+fn tell(state: &AtomicU32, now: u32) {
+    state.store(now, Release);
+    futex::wake(state, 1, Scope::Private);
+}
+
+/// Returns when `state` is `before` no more, or at the deadline.
+fn leave_behind(state: &AtomicU32, before: u32, deadline: Deadline) {
+    while state.load(Acquire) == before {
+        let slice = deadline.slice(Duration::from_secs(3600));
+        if slice.is_zero() {
+            return;
+        }
+        futex::wait(state, before, slice, Scope::Private);
     }
 }
 

@@ -7,12 +7,14 @@
 //! # Safety
 //! A body is handed over as a box: the new thread takes it back, or whoever could not make one.
 
+use super::private::Private;
 use super::{atfork, thread};
 use nix::libc;
 use std::ffi::CString;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// A thread of this process that nobody has joined yet. Dropping it does not end the thread.
 ///
@@ -66,6 +68,11 @@ pub(crate) fn spawn(
         body();
     };
     spawn_bare(stack, Box::new(named)).map(|thread| Made::Bare(thread).here())
+}
+
+/// Runs `body`, which does not unwind and is soon done, on a new thread that nobody has asked for.
+pub(crate) fn spawn_helper(body: impl FnOnce() + Send + 'static) -> io::Result<OsThread> {
+    spawn_bare(1 << 18, Box::new(body)).map(|thread| Made::Bare(thread).here())
 }
 
 type Body = Box<dyn FnOnce() + Send>;
@@ -154,10 +161,42 @@ pub(crate) fn park() -> ! {
     }
 }
 
-/// Does a thread of this process wait for no more than signals? So waits for ever who calls std's `exit` after another has.
+/// Does a thread of this process wait for no more than signals? So waits for ever who calls std's `exit` after another has. `false` where
+/// nobody can tell.
 pub(crate) fn is_parked(tid: u32) -> bool {
-    let call = std::fs::read_to_string(format!("/proc/self/task/{tid}/syscall"));
-    call.is_ok_and(|call| pauses(&call))
+    let call = match call_of(tid) {
+        Err(error) if error.raw_os_error() == Some(libc::EMFILE) => ask_apart(tid),
+        call => call.ok(),
+    };
+    call.is_some_and(|call| pauses(&call))
+}
+
+/// The system call that a thread of this process is in, as `/proc` tells.
+fn call_of(tid: u32) -> io::Result<String> {
+    std::fs::read_to_string(format!("/proc/self/task/{tid}/syscall"))
+}
+
+/// The same when this process has no descriptor left: a thread without any of them asks.
+fn ask_apart(tid: u32) -> Option<String> {
+    let answer = Arc::new(Private::new(None));
+    let theirs = Arc::clone(&answer);
+    let ask = move || {
+        // SAFETY: the call takes the table of descriptors from this thread alone, which uses none of them.
+        let apart = unsafe {
+            let (first, last) = (0 as libc::c_uint, libc::c_uint::MAX);
+            libc::syscall(
+                libc::SYS_close_range,
+                first,
+                last,
+                libc::CLOSE_RANGE_UNSHARE,
+            ) == 0
+        };
+        if apart {
+            *theirs.lock() = call_of(tid).ok();
+        }
+    };
+    spawn_helper(ask).ok()?.join();
+    answer.lock().take()
 }
 
 /// `pause(2)`, or where there is none what the C library makes of it.

@@ -29,12 +29,12 @@ impl ThreadEnd {
         }
     }
 
-    /// This thread will run it at its end. Nothing happens where the C library has no key or no memory left.
-    pub(crate) fn arm(&'static self) {
-        let Some(key) = self.key() else { return };
+    /// This thread will run it at its end; `false` where the C library has no key or no memory left.
+    pub(crate) fn arm(&'static self) -> bool {
+        let Some(key) = self.key() else { return false };
         let this: *const Self = self;
         // SAFETY: the key was made by `key` and is never deleted.
-        let _full = unsafe { libc::pthread_setspecific(key, this.cast()) };
+        unsafe { libc::pthread_setspecific(key, this.cast()) == 0 }
     }
 
     fn key(&self) -> Option<libc::pthread_key_t> {

@@ -3,12 +3,18 @@
 use super::handle::Thread;
 use super::object::{Kind, Object};
 use super::table;
+use crate::sys::thread_end::ThreadEnd;
 use crate::sys::{atfork, thread};
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 
 thread_local! {
-    /// This thread's handle, once somebody has asked for it.
-    static HERE: RefCell<Option<Here>> = const { RefCell::new(None) };
+    /// This thread's handle, once somebody has asked for it. It has no destructor, so it is there in all others', and in the handlers of `exit`.
+    static HERE: RefCell<ManuallyDrop<Option<Here>>> = const { RefCell::new(ManuallyDrop::new(None)) };
+    /// How often [`END`] has been here.
+    static ENDS: Cell<u32> = const { Cell::new(0) };
+    /// The thread-local variables of this thread are gone.
+    static LATE: Cell<bool> = const { Cell::new(false) };
     /// The key of this thread's object, if this crate has made it: also when the variables of the thread are gone.
     static KEY: Cell<u64> = const { Cell::new(0) };
 }
@@ -19,46 +25,81 @@ struct Here {
     generation: u32,
 }
 
-impl Drop for Here {
-    fn drop(&mut self) {
-        let object = &self.thread.object;
-        if object.kind == Kind::Foreign && self.generation == atfork::generation() {
-            let _listed = table::with(|table| table.others.remove(&object.key));
-            object.end();
-        }
+/// Where a thread that this crate has made tells that it is over, and another leaves the list.
+static END: ThreadEnd = ThreadEnd::new(end);
+
+/// In which round of the C library, which has four: values of `Local`, and those that their destructors make, may ask who they are. One that
+/// was not made here may have asked late.
+const LAST_OF_OWN: u32 = 3;
+const LAST_OF_FOREIGN: u32 = 2;
+
+fn end() {
+    note_end();
+    let foreign = known().is_some_and(|here| here.object.kind == Kind::Foreign);
+    let last = if foreign {
+        LAST_OF_FOREIGN
+    } else {
+        LAST_OF_OWN
+    };
+    ENDS.set(ENDS.get() + 1);
+    if ENDS.get() < last && END.arm() {
+        return;
     }
+    let Some(Here { thread, generation }) = replace(None) else {
+        return;
+    };
+    let object = &thread.object;
+    if generation != atfork::generation() || object.kind == Kind::Main {
+        return;
+    }
+    let _listed = table::with(|table| table.others.remove(&object.key));
+    object.be_over();
 }
 
-fn remember(thread: &Thread) {
+/// The variables of this thread are gone. Who is not listed by now will not be: nobody might take it from the list again.
+pub(super) fn note_end() {
+    LATE.set(true);
+}
+
+fn replace(here: Option<Here>) -> Option<Here> {
+    ManuallyDrop::into_inner(HERE.replace(ManuallyDrop::new(here)))
+}
+
+/// Says whether the end of the thread will be told.
+fn remember(thread: &Thread) -> bool {
     let here = Here {
         thread: thread.clone(),
         generation: atfork::generation(),
     };
     // What was there before is dropped when nobody looks at the variable any more.
-    let _before = HERE.try_with(|place| place.replace(Some(here)));
+    drop(replace(Some(here)));
+    END.arm()
 }
 
 fn known() -> Option<Thread> {
-    let look = |place: &RefCell<Option<Here>>| {
-        let place = place.borrow();
-        let here = place.as_ref()?;
+    HERE.with_borrow(|here| {
+        let here = here.as_ref()?;
         (here.generation == atfork::generation()).then(|| here.thread.clone())
-    };
-    HERE.try_with(look).ok().flatten()
+    })
 }
 
-/// This thread, which is about to run its function, is the one of `thread`.
-pub(super) fn become_thread(thread: &Thread) {
+/// This thread, if this crate has made it: also after its function.
+pub(super) fn made_here() -> Option<Thread> {
+    known().filter(|here| is_made_here(&here.object))
+}
+
+/// This thread, which is about to run its function, is the one of `thread`. Says whether that will be [over](Object::be_over).
+pub(super) fn become_thread(thread: &Thread) -> bool {
     KEY.set(thread.object.key);
-    remember(thread);
+    remember(thread)
 }
 
-/// This thread is the main one from now on, though it is not the one that the process began with.
+/// This thread is the main one from now on, though another may have been before.
 pub(crate) fn become_main() {
     let number = thread::gettid();
     let main = table::with(|table| {
         let main = table.main().clone();
-        main.object.begin(number);
+        main.object.move_to(number);
         main
     });
     remember(&main);
@@ -81,21 +122,11 @@ fn is_first() -> bool {
     thread::gettid() == std::process::id()
 }
 
-/// This thread, in the handlers of `exit`, when its variables are gone.
-fn at_the_end() -> Option<Thread> {
-    table::with(|table| {
-        let main = table.main.as_ref();
-        let main = main.filter(|main| main.object.number() == Some(thread::gettid()));
-        let leaver = table.leaver.as_ref();
-        let leaver = leaver.filter(|leaver| is_made_here(&leaver.object));
-        main.or(leaver).cloned()
-    })
-}
-
 /// The thread that calls this, made by whomever.
 ///
 /// One that this crate has not made gets a handle of the name `"Dummy-5"`, which is a daemon, cannot be joined, and is listed by
-/// [`enumerate`] until the thread has ended. In a forked child the thread that forked is the main one.
+/// [`enumerate`] until the thread has ended; one that asks for the first time when its thread-local variables are gone is not listed. In a
+/// forked child the thread that forked is the main one. A thread stays what it is in the functions that `exit` calls in it.
 ///
 /// # Examples
 /// ```
@@ -118,14 +149,9 @@ pub fn current_thread() -> Thread {
         remember(&main);
         return main;
     }
-    if let Some(thread) = at_the_end() {
-        return thread;
-    }
     let foreign = Object::running(Kind::Foreign, table::next_name("Dummy"), thread::gettid());
     let foreign = Thread::of(foreign);
-    // At the very end of a thread nobody would take it from the list again.
-    if HERE.try_with(|_| ()).is_ok() {
-        remember(&foreign);
+    if !LATE.get() && remember(&foreign) {
         let listed = foreign.clone();
         table::with(|table| table.others.insert(listed.object.key, listed));
     }

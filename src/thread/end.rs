@@ -3,13 +3,19 @@
 use super::current;
 use super::handle::Thread;
 use super::table;
-use crate::sys::atomic::{AtomicBool, SeqCst};
+use crate::sys::atomic::{AtomicBool, Relaxed, SeqCst};
 use crate::sys::clock::Deadline;
 use crate::sys::{exit, os_thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long a thread is waited for before somebody looks whether it can still end.
+/// How long a thread is waited for before somebody looks who can still end.
 const SLICE: Duration = Duration::from_millis(50);
+
+/// Who looks waits for so many times as long as that took.
+const PATIENCE: u32 = 16;
+
+/// The end of the program has had to wait for somebody.
+static WAITED: AtomicBool = AtomicBool::new(false);
 
 /// Once a process image, when it starts the first thread that is to be waited for. A forked child inherits the handler.
 pub(super) fn install() {
@@ -21,6 +27,14 @@ pub(super) fn install() {
 
 extern "C" fn at_exit() {
     join_all();
+    flush_waited();
+}
+
+/// Writes what the threads that were waited for have printed. Std has looked at its output before, but not while one of them held it.
+pub(crate) fn flush_waited() {
+    if WAITED.swap(false, Relaxed) {
+        exit::flush_output();
+    }
 }
 
 /// The end of the program has begun, in this thread: returns when all threads but this one and daemons have ended. From then on only
@@ -33,32 +47,23 @@ pub(crate) fn join_all() {
         table.main.clone()
     });
     if let Some(main) = main {
-        main.object.end();
+        main.object.be_over();
     }
+    // It is in an exit handler: its function does not go on, so nobody needs to wait for it.
+    if let Some(here) = current::made_here() {
+        give_up(&here);
+    }
+    let mut slice = SLICE;
     while let Some(thread) = next() {
-        let object = &thread.object;
-        let ended = object.await_end(Deadline::after(SLICE));
-        if !ended && object.number().is_some_and(os_thread::is_parked) {
-            give_up(&thread);
+        WAITED.store(true, Relaxed);
+        if !thread.object.await_end(Deadline::after(slice)) {
+            slice = SLICE.max(PATIENCE * give_up_parked());
         }
     }
 }
 
 /// Somebody to wait for.
 fn next() -> Option<Thread> {
-    // This thread is in an exit handler: its function does not go on, so nobody needs to wait for it.
-    let here = table::with(|table| {
-        let mut own = table.others.values();
-        let here = own.find(|thread| current::is_made_here(&thread.object));
-        let here = here.cloned();
-        if here.is_some() {
-            table.leaver.clone_from(&here);
-        }
-        here
-    });
-    if let Some(here) = here {
-        give_up(&here);
-    }
     table::with(|table| {
         let waited_for = |thread: &&Thread| !thread.daemon();
         let thread = table.others.values().find(waited_for).cloned();
@@ -67,9 +72,33 @@ fn next() -> Option<Thread> {
     })
 }
 
+/// Gives up all that cannot end, daemons too: somebody may join them. Says how long it took to look.
+fn give_up_parked() -> Duration {
+    let begin = Instant::now();
+    let all: Vec<Thread> = table::with(|table| table.others.values().cloned().collect());
+    all.iter()
+        .filter(|thread| is_parked(thread))
+        .for_each(give_up);
+    begin.elapsed()
+}
+
+fn is_parked(thread: &Thread) -> bool {
+    thread.object.number().is_some_and(os_thread::is_parked)
+}
+
 /// It will never end, or is the one that ends the program.
 fn give_up(thread: &Thread) {
     let listed = table::with(|table| table.others.remove(&thread.object.key));
     thread.object.give_up();
     drop(listed);
+}
+
+/// Returns when nothing of the user's runs in `thread` any more, whose function is done, or when that will never be: a destructor may have
+/// called `exit`, and nobody else looks for that in a thread that is not listed.
+pub(super) fn await_over(thread: &Thread) {
+    while !thread.object.await_over(Deadline::after(SLICE)) {
+        if table::with(|table| table.ending) && is_parked(thread) {
+            give_up(thread);
+        }
+    }
 }

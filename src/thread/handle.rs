@@ -2,9 +2,9 @@
 
 use super::arguments::CallOnce;
 use super::builder::ThreadBuilder;
-use super::object::{self, Kind, Object, READY, Shared};
+use super::object::{ENDED, Kind, LEFT, Object, READY, Shared};
 use super::run::Run;
-use super::{current, life, table};
+use super::{current, end, life, table};
 use crate::error::{Error, ErrorKind, RemoteError, Result};
 use crate::sys::atomic::{Acquire, Release};
 use crate::sys::clock::Deadline;
@@ -22,7 +22,8 @@ use std::time::Duration;
 /// **At the normal end of the program**, when `main` returns or somebody calls `exit`, all threads but daemons are joined first, then
 /// [`at_exit`](crate::at_exit) functions are called, and then children are ended. Daemons stop wherever they are. From then on only daemons
 /// can be started. The thread that calls `exit` is not waited for, and neither is one that waits in std's `exit` (or in `pause(2)`, which
-/// is what that does). A thread that never ends keeps the program, and so is made a daemon. In a child process the end of its function is the normal end.
+/// is what that does), where `/proc/self/task` tells so: without it, nobody knows a thread that will never end from one that works. A thread
+/// that never ends keeps the program, and so is made a daemon. In a child process the end of its function is the normal end.
 ///
 /// **When its function panics** the thread ends, the [hook](super::set_excepthook) is told, [`panic`](Self::panic) says why, and nobody else
 /// is disturbed: `join` is fine.
@@ -225,11 +226,16 @@ impl Thread {
     /// Waits until it has ended. Then it is not listed any more, and what it had in thread-local variables is dropped. Any number may join, as
     /// often as they like.
     ///
+    /// A thread that calls `exit` never comes to its end. Who joins it waits until the end of the program has begun and is told then, so that no
+    /// thread which the program waits for hangs in here. The process ends soon.
+    ///
     /// # Errors
-    /// [`ErrorKind::Misuse`] before the start, in the thread itself, and for a thread that was made elsewhere.
+    /// [`ErrorKind::Misuse`] before the start, in the thread itself, for a thread that was made elsewhere, and for one that has called `exit`.
     pub fn join(&self) -> Result<()> {
         self.await_end(Deadline::NEVER)?;
         if self.object.is_ours() {
+            end::await_over(self);
+            self.check_left()?;
             self.object.await_system();
         }
         Ok(())
@@ -261,7 +267,15 @@ impl Thread {
         if self.object.stage() == READY {
             return misuse("the thread could not be started");
         }
+        self.check_left()?;
         Ok(ended)
+    }
+
+    fn check_left(&self) -> Result<()> {
+        match self.object.stage() {
+            LEFT => misuse("the thread has called exit, and the program is ending"),
+            _ => Ok(()),
+        }
     }
 
     /// Does it run at this moment?
@@ -321,7 +335,7 @@ impl fmt::Debug for Thread {
         let stage = match self.object.stage() {
             READY => "initial",
             _ if !self.object.is_ours() => "stopped",
-            object::ENDED => "stopped",
+            ENDED.. => "stopped",
             _ => "started",
         };
         write!(f, "<{class}({}, {stage}", self.name())?;

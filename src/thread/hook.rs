@@ -56,7 +56,8 @@ fn replace(hook: Option<Hook>) {
 ///
 /// Without one Rust's own hook prints the panic when it happens; with one it does not. A hook that panics is told of on standard error,
 /// with the panic that it was called for, and harms nobody. Threads of [`spawn`](super::spawn) are not its business: who joins them is told.
-/// A forked child keeps the hook.
+/// A forked child keeps the hook. Whether a panic will end the thread is not known when it happens: with a hook set, one that the function of a
+/// thread catches itself is told to nobody.
 ///
 /// # Examples
 /// ```
@@ -95,15 +96,18 @@ pub fn excepthook(args: &ExceptHookArgs<'_>) {
 /// A thread of this crate has panicked.
 pub(super) fn tell(thread: &Thread, panic: &RemoteError, then: Then) {
     let args = ExceptHookArgs::new(Some(thread), panic);
-    let hook = table::with(|table| table.hook.clone());
-    match hook {
-        Some(hook) if panics::catch(false, || hook(&args)).is_err() => {
-            say("the excepthook panicked, which was told that ", &args);
-        }
+    let Some(hook) = table::with(|table| table.hook.clone()) else {
         // There was one when it panicked.
-        None if then == Then::HookFirst => say("", &args),
-        _ => {}
+        if then == Then::HookFirst {
+            say("", &args);
+        }
+        return;
+    };
+    if panics::catch(false, || hook(&args)).is_err() {
+        say("the excepthook panicked, which was told that ", &args);
     }
+    // It may be the last of its kind: somebody may have set another meanwhile.
+    let _told = panics::catch(false, move || drop(hook));
 }
 
 fn say(before: &str, args: &ExceptHookArgs<'_>) {

@@ -82,11 +82,12 @@ impl<R> JoinHandle<R> {
     ///
     /// # Errors
     /// [`ErrorKind::Panicked`] with message, file, line, and a backtrace where the environment asked for one;
-    /// [`ErrorKind::Misuse`] in the thread itself, and in a process that was forked from the one that started it, or when the thread has
-    /// called `exit`.
+    /// [`ErrorKind::Misuse`] in the thread itself, when it has called `exit`, and in a forked process, unless the thread had ended before
+    /// the fork: then both processes have the value.
     pub fn join(self) -> Result<R> {
         let name = self.thread.name();
-        self.outcome()?.map_err(|(panic, _)| {
+        self.outcome()?.map_err(|(panic, payload)| {
+            panics::discard(payload);
             Error::remote_error(ErrorKind::Panicked, panic.into_thread_error(name))
         })
     }

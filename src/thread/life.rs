@@ -93,10 +93,38 @@ fn claim(thread: &Thread) -> Result<(String, usize)> {
     })
 }
 
-/// The life of a new thread.
+/// Tells the end of a thread, whatever has happened in it.
+struct End<'a> {
+    thread: &'a Thread,
+    /// Somebody will tell when its variables are gone.
+    more_follows: bool,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let object = &self.thread.object;
+        let listed = table::with(|table| table.others.remove(&object.key));
+        if self.more_follows {
+            object.end();
+        } else {
+            object.be_over();
+        }
+        drop(listed);
+    }
+}
+
+/// The life of a new thread. It does not unwind.
 fn live(thread: &Thread) {
+    let _end = End {
+        thread,
+        more_follows: current::become_thread(thread),
+    };
+    // The function's own panics are caught in its body. What is dropped here may panic, too.
+    let _told = panics::catch(false, || run(thread));
+}
+
+fn run(thread: &Thread) {
     let object = &thread.object;
-    current::become_thread(thread);
     let plan = table::with(|_| object.rest.lock().plan.take());
     object.begin(thread::gettid());
     let generation = atfork::generation();
@@ -107,11 +135,9 @@ fn live(thread: &Thread) {
     }
     if atfork::generation() != generation {
         // The function has forked and returns in the child, where this is the main thread.
+        exit::flush_output();
         exit::end(i32::from(failed) * FAILED);
     }
-    let listed = table::with(|table| table.others.remove(&object.key));
-    object.end();
-    drop(listed);
 }
 
 /// The exit code of a program whose main thread has panicked.

@@ -21,7 +21,7 @@
 //!
 //! The lock is never held while anything of the user runs: no initialiser, no destructor.
 
-use super::panics;
+use super::{current, panics};
 use crate::sys::atfork::{self, Forkable};
 use crate::sys::atomic::{AtomicBool, SeqCst};
 use crate::sys::private::Private;
@@ -138,17 +138,16 @@ impl<T: Send + 'static> Local<T> {
     #[cold]
     fn make(&self) -> *const T {
         let value = (self.shared.init)();
-        if self.find().is_some() {
-            // The initialiser has asked for it itself.
-            drop(value);
-        } else {
-            self.install(Box::new(value));
-        }
-        self.find().expect("it was installed, and it stays")
+        let Some(inner) = self.find() else {
+            return self.install(Box::new(value));
+        };
+        // The initialiser has asked for it itself. Should this drop fork, the inner one is lent out in the child, and stays good there.
+        drop(value);
+        inner
     }
 
     /// From now on it is this thread's value.
-    fn install(&self, value: Box<T>) {
+    fn install(&self, value: Box<T>) -> *const T {
         let value: *mut T = Box::into_raw(value);
         let slot = Slot {
             id: self.id,
@@ -156,7 +155,8 @@ impl<T: Send + 'static> Local<T> {
         };
         TABLE.0.lock().put(self.id, Owned(value));
         set_slot(self.place, slot);
-        END.arm();
+        let _dropped_with_the_last_handle_else = END.arm();
+        value
     }
 }
 
@@ -413,6 +413,7 @@ static END: ThreadEnd = ThreadEnd::new(end);
 
 /// Drops the values of this thread. What their destructors make calls for this again.
 fn end() {
+    current::note_end();
     let slots = take_slots();
     let used = slots.iter().filter(|slot| slot.id != 0);
     let values: Vec<Owned> = {

@@ -17,8 +17,12 @@ pub(super) const READY: u32 = 0;
 pub(super) const STARTING: u32 = 1;
 /// It runs.
 pub(super) const RUNNING: u32 = 2;
-/// Its function is done, or will not go on.
+/// Its function is done.
 pub(super) const ENDED: u32 = 3;
+/// What it had in thread-local variables is gone, too.
+const OVER: u32 = 4;
+/// It has called `exit`, which never returns: it will not end before the process does.
+pub(super) const LEFT: u32 = 5;
 
 /// Who started the system's thread has not noted it yet.
 const ABSENT: u32 = 0;
@@ -188,22 +192,41 @@ impl Object {
 
     /// Its function is done.
     pub(super) fn end(&self) {
-        self.stage.store(ENDED, Release);
+        self.enter(ENDED);
+    }
+
+    /// Its thread is about to be gone, and nothing of the user's runs in it any more.
+    pub(super) fn be_over(&self) {
+        self.enter(OVER);
+    }
+
+    /// It will not end.
+    pub(super) fn give_up(&self) {
+        let left = |stage| (stage != OVER).then_some(LEFT);
+        let _over = self.stage.fetch_update(AcqRel, Acquire, left);
         wake(&self.stage);
     }
 
-    /// Its function will not go on, and the system's thread stays: nobody is to wait for that.
-    pub(super) fn give_up(&self) {
-        self.system.store(GONE, Release);
-        wake(&self.system);
-        self.end();
+    fn enter(&self, stage: u32) {
+        self.stage.store(stage, Release);
+        wake(&self.stage);
     }
 
-    /// Returns when its function is done, or could not be started; `false` when the deadline has come first.
+    /// Returns when its function is done or will not go on, or when it could not be started; `false` when the deadline has come first.
     pub(super) fn await_end(&self, deadline: Deadline) -> bool {
         wait_while(&self.stage, deadline, |stage| {
             stage == STARTING || stage == RUNNING
         })
+    }
+
+    /// Returns when nothing of the user's runs in its thread any more, after its function was done; `false` when the deadline has come first.
+    pub(super) fn await_over(&self, deadline: Deadline) -> bool {
+        wait_while(&self.stage, deadline, |stage| stage == ENDED)
+    }
+
+    /// The main thread goes on as another thread of the system's.
+    pub(super) fn move_to(&self, number: u32) {
+        self.number.store(number, Release);
     }
 
     /// Returns when it runs, or has.
@@ -218,7 +241,7 @@ impl Object {
         wake(&self.system);
     }
 
-    /// Returns when the system's thread is gone, after its function was done.
+    /// Returns when the system's thread is gone, after it was over.
     pub(super) fn await_system(&self) {
         loop {
             let mine = self.system.compare_exchange(THERE, TAKEN, AcqRel, Acquire);

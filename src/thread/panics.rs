@@ -3,8 +3,8 @@
 use super::hook;
 use crate::error::RemoteError;
 use crate::shm::{member, name};
-use crate::sys::atomic::{Acquire, AtomicBool, Release};
-use crate::sys::private::Private;
+use crate::sys::atfork::{self, Forkable, Kept};
+use crate::sys::atomic::{Acquire, AtomicBool, Release, SeqCst};
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -119,15 +119,26 @@ fn take_scene() -> Scene {
     SCENE.try_with(RefCell::take).unwrap_or_default()
 }
 
+/// Who has it changes the hook. A fork waits for that: it would copy the lock of the hook locked.
+static INSTALLING: Kept<()> = Kept::new(());
+
+/// Once a process image: before `main` where the hook runs, so that no fork can come before it.
+pub(crate) fn register_panics() {
+    static REGISTERED: AtomicBool = AtomicBool::new(false);
+    static FORKABLE: &dyn Forkable = &INSTALLING;
+    if !REGISTERED.swap(true, SeqCst) {
+        atfork::register(&[&FORKABLE]);
+    }
+}
+
 /// Once a process image: notes where panics happen.
 pub(crate) fn install() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
-    static INSTALLING: Private<()> = Private::new(());
     // A thread that panics may not change the hook. A process that it starts is told of by the usual one.
     if INSTALLED.load(Acquire) || std::thread::panicking() {
         return;
     }
-    // Who comes second waits: a fork in the middle of it would copy the hook's lock locked.
+    register_panics();
     let _installing = INSTALLING.lock();
     if INSTALLED.load(Acquire) {
         return;

@@ -15,8 +15,6 @@ pub(super) struct Table {
     pub(super) main: Option<Thread>,
     /// Those that run, or are about to, but the main one.
     pub(super) others: BTreeMap<u64, Thread>,
-    /// The one of them that has called `exit`: who asks for this thread in an exit handler.
-    pub(super) leaver: Option<Thread>,
     /// The main thread is done; others are waited for.
     pub(super) ending: bool,
     /// Nobody is waited for any more.
@@ -32,7 +30,7 @@ impl Table {
             let pid = std::process::id();
             let main = Object::running(Kind::Main, "MainThread".to_owned(), pid);
             if ending {
-                main.end();
+                main.be_over();
             }
             Thread::of(main)
         })
@@ -67,7 +65,6 @@ impl Forkable for Threads {
 static THREADS: Threads = Threads(Private::new(Table {
     main: None,
     others: BTreeMap::new(),
-    leaver: None,
     ending: false,
     closed: false,
     hook: None,

@@ -149,6 +149,7 @@ mod thread;
 mod thread_ends;
 mod thread_forks;
 mod thread_hooks;
+mod thread_odd;
 mod thread_pool;
 mod thread_pool_ends;
 mod thread_pool_forks;
@@ -296,6 +297,7 @@ const MODULES: &[fn() -> Vec<runner::Case>] = &[
     thread_hooks::tests,
     thread_signals::tests,
     thread_values::tests,
+    thread_odd::tests,
     thread_queue::tests,
     thread_queue_drops::tests,
     thread_queue_odd::tests,

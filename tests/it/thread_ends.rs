@@ -112,7 +112,8 @@ fn thread_exits() {
     let joined = exits.clone();
     let joins = threading::spawn(move || {
         joined.await_start();
-        joined.join().unwrap();
+        let error = joined.join().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Misuse);
         assert!(!joined.is_alive() && !threading::enumerate().contains(&joined));
         println!("joined");
     });
@@ -148,7 +149,7 @@ fn exits_late() {
         exit(7)
     });
     let waits = move || {
-        late.join().unwrap();
+        late.join().unwrap_err();
         println!("joined");
     };
     started(waits);
