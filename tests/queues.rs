@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 /// Items of each thread: Miri takes its time.
-const ROUNDS: u64 = if cfg!(miri) { 12 } else { 5_000 };
+const ROUNDS: u64 = if cfg!(miri) { 8 } else { 5_000 };
 
 const NO_PANIC: &str = "no thread panics";
 
