@@ -40,7 +40,7 @@ pub(crate) fn tests() -> Vec<Case> {
     };
     tests.push(case("backends::threads_stay", threads_stay));
     tests.push(case("backends::active_children", active_children));
-    tests.push(case("backends::example", example).deadline(Duration::from_secs(300)));
+    tests.push(case("examples::threads_or_processes", example).deadline(Duration::from_secs(300)));
     tests
 }
 
