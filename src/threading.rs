@@ -53,8 +53,8 @@ use crate::sync::{self, WithinProcess};
 
 pub use crate::thread::{
     CallOnce, ExceptHookArgs, JoinHandle, Local, Run, Thread, ThreadBuilder, Timer, active_count,
-    current_thread, enumerate, excepthook, get_ident, get_native_id, main_thread, reset_excepthook,
-    set_excepthook, set_stack_size, spawn, stack_size,
+    current_thread, default_excepthook, enumerate, excepthook, get_ident, get_native_id,
+    main_thread, reset_excepthook, set_excepthook, set_stack_size, spawn, stack_size,
 };
 
 /// A [lock](sync::Lock) between the threads of this process.

@@ -16,7 +16,7 @@ pub(super) static EXITS: Private<Vec<AtExit>> = Private::new(Vec::new());
 /// Calls `function` at the normal end of *this* process: when `main` returns or `exit` is called, and in a child when its function is
 /// done. The last one registered is called first; then daemons are terminated and other children are joined.
 ///
-/// A panic in it is printed and harms nobody. A process that is killed calls none; a child has none of its parent's.
+/// A panic in it is printed and harms nobody; `exit` in it aborts a program, as std says, and ends a child. A process that is killed calls none; a child has none of its parent's.
 ///
 /// # Examples
 /// ```

@@ -5,7 +5,7 @@
 //! all of those, when the functions of the thread have returned, and again when something has armed them meanwhile, a few times.
 //!
 //! # Safety
-//! The one value that a key has is the address of a static.
+//! The one value that a key has is the address of a static, in an image that is never unloaded from then on.
 
 use super::atomic::{AcqRel, Acquire, AtomicU32};
 use nix::libc;
@@ -54,9 +54,35 @@ impl ThreadEnd {
                 unsafe { libc::pthread_key_delete(key) };
                 Some(others)
             },
-            |_| Some(key),
+            |_| {
+                stay_loaded();
+                Some(key)
+            },
         )
     }
+}
+
+/// Threads of a host may end when it has unloaded this image, and the C library would call what is not there any more.
+fn stay_loaded() {
+    if cfg!(miri) {
+        return;
+    }
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    let here: extern "C" fn(*mut libc::c_void) = end;
+    // SAFETY: the call fills the structure, and takes any address.
+    if unsafe { libc::dladdr(here as *const libc::c_void, info.as_mut_ptr()) } == 0 {
+        return;
+    }
+    // SAFETY: the call has filled it.
+    let image = unsafe { info.assume_init() };
+    // SAFETY: the call takes any number. The answer lies in the first page of the program.
+    let program = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
+    if program.wrapping_sub(image.dli_fbase as usize) < 4096 {
+        return;
+    }
+    let flags = libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
+    // SAFETY: a path of the loader's own. What is loaded already is marked, and nothing else is loaded.
+    let _handle = unsafe { libc::dlopen(image.dli_fname, flags) };
 }
 
 /// The C library has emptied the thread's place before.

@@ -128,16 +128,37 @@ fn hooked(body: impl FnOnce() + Send + 'static) -> Body {
 
 /// The name of a function item; closures have none.
 pub(super) fn function_name<F>() -> Option<&'static str> {
-    let path = std::any::type_name::<F>();
-    let name = short_name(path);
+    let path = without_types(std::any::type_name::<F>());
+    let name = path.rsplit("::").next().unwrap_or(path);
     let plain = |c: char| c.is_alphanumeric() || c == '_';
     let is_name = !name.is_empty() && name.chars().all(plain);
     (size_of::<F>() == 0 && is_name).then_some(name)
 }
 
+/// `a::b<T>::c` for `a::b<T>::c<U<V>>`.
+fn without_types(path: &str) -> &str {
+    if !path.ends_with('>') {
+        return path;
+    }
+    let mut depth = 0;
+    let begin = path.rfind(|c| {
+        depth += i32::from(c == '>') - i32::from(c == '<');
+        depth == 0
+    });
+    &path[..begin.unwrap_or(0)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    struct Shape<T>(T);
+    impl<T> Shape<T> {
+        fn method() {}
+    }
+    fn closure<T>() -> Option<&'static str> {
+        name(|| ())
+    }
 
     fn item() {}
     fn generic<T>() {}
@@ -149,6 +170,8 @@ mod tests {
     fn functions_have_names() {
         assert_eq!(name(item), Some("item"));
         assert_eq!(name(generic::<Vec<u8>>), Some("generic"));
+        assert_eq!(name(Shape::<Vec<u8>>::method), Some("method"));
+        assert_eq!(closure::<Vec<u8>>(), None);
         let captured = 5;
         assert_eq!(name(|| ()), None);
         assert_eq!(name(move || captured), None);

@@ -195,7 +195,7 @@ pub fn active_count() -> usize {
     table::with(|table| table.others.len() + 1)
 }
 
-/// A number of this thread that no other thread of the machine has while it lives; never 0.
+/// A number of this thread that no other thread which it can see has while it lives; never 0.
 ///
 /// It is the same as [`get_native_id`], where Python has an address here.
 #[must_use]

@@ -3,9 +3,9 @@
 use super::current;
 use super::handle::Thread;
 use super::table;
-use crate::sys::atomic::{AtomicBool, Relaxed, SeqCst};
+use crate::sys::atomic::{AtomicBool, AtomicU32, Relaxed, SeqCst};
 use crate::sys::clock::Deadline;
-use crate::sys::{exit, os_thread};
+use crate::sys::{atfork, exit, os_thread};
 use std::time::{Duration, Instant};
 
 /// How long a thread is waited for before somebody looks who can still end.
@@ -17,10 +17,13 @@ const PATIENCE: u32 = 16;
 /// The end of the program has had to wait for somebody.
 static WAITED: AtomicBool = AtomicBool::new(false);
 
-/// Once a process image, when it starts the first thread that is to be waited for. A forked child inherits the handler.
+/// Once a process, when it starts the first thread that is to be waited for. A forked child inherits the handler, but not when its parent
+/// was ending already; twice does no harm.
 pub(super) fn install() {
-    static INSTALLED: AtomicBool = AtomicBool::new(false);
-    if !INSTALLED.swap(true, SeqCst) {
+    /// More by one than the generation.
+    static INSTALLED: AtomicU32 = AtomicU32::new(0);
+    let generation = atfork::generation().wrapping_add(1);
+    if INSTALLED.swap(generation, SeqCst) != generation {
         exit::at_exit(at_exit);
     }
 }
@@ -42,16 +45,20 @@ pub(crate) fn flush_waited() {
 ///
 /// A thread that has called `exit` itself, as std's other, is parked for ever by std, and so is not waited for.
 pub(crate) fn join_all() {
+    // It is in an exit handler: its function does not go on, so nobody needs to wait for it.
+    if let Some(here) = current::made_here() {
+        give_up(&here);
+    }
     let main = table::with(|table| {
         table.ending = true;
+        // It may have ended before anybody looks again, and std has tried its output before.
+        if table.others.values().any(|thread| !thread.daemon()) {
+            WAITED.store(true, Relaxed);
+        }
         table.main.clone()
     });
     if let Some(main) = main {
         main.object.be_over();
-    }
-    // It is in an exit handler: its function does not go on, so nobody needs to wait for it.
-    if let Some(here) = current::made_here() {
-        give_up(&here);
     }
     let mut slice = SLICE;
     while let Some(thread) = next() {

@@ -28,8 +28,12 @@ use std::time::Duration;
 /// **When its function panics** the thread ends, the [hook](super::set_excepthook) is told, [`panic`](Self::panic) says why, and nobody else
 /// is disturbed: `join` is fine.
 ///
+/// **Handles keep something.** The system has a thread's stack until somebody has joined it (`join_timeout` need not wait for that), or the
+/// last handle is gone: who keeps handles of very many ended threads should join them.
+///
 /// **In a forked child** only the thread that forked is there, as the main one. Handles of others, and of that thread under its old name, say that
-/// they are not alive, and `join` returns at once. Should the function of a thread return in a child that was forked in it, that is the
+/// they are not alive, and `join` returns at once. A child that was forked while the program was ending, as by a thread that `main` has left
+/// behind, ends when its function does: std knows of the end, and waits for ever when `exit` is called there. Should the function of a thread return in a child that was forked in it, that is the
 /// end of the child's program.
 ///
 /// # Differences from Python
@@ -247,7 +251,11 @@ impl Thread {
     /// # Errors
     /// As [`join`](Self::join).
     pub fn join_timeout(&self, timeout: Duration) -> Result<bool> {
-        self.await_end(Deadline::after(timeout))
+        let ended = self.await_end(Deadline::after(timeout))?;
+        if ended && self.object.is_over() && self.object.is_ours() {
+            self.object.await_system();
+        }
+        Ok(ended)
     }
 
     fn await_end(&self, deadline: Deadline) -> Result<bool> {

@@ -84,7 +84,22 @@ pub fn reset_excepthook() {
     replace(None);
 }
 
-/// Tells the hook that is set, or standard error where none is, of a panic.
+/// Writes a panic to standard error: what happens where no hook is set, for a hook that wants that too. Python's `threading.__excepthook__`.
+///
+/// # Examples
+/// ```
+/// use multiproc::threading;
+///
+/// threading::set_excepthook(|args| {
+///     eprintln!("a thread has panicked");
+///     threading::default_excepthook(args);
+/// });
+/// ```
+pub fn default_excepthook(args: &ExceptHookArgs<'_>) {
+    say("", args);
+}
+
+/// Tells the hook that is set, or standard error where none is, of a panic. In the hook that would be itself again, without an end.
 pub fn excepthook(args: &ExceptHookArgs<'_>) {
     let hook = table::with(|table| table.hook.clone());
     match hook {

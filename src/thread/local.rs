@@ -40,7 +40,8 @@ use std::sync::Arc;
 ///
 /// **When values are dropped.** A thread's value when the thread ends, after its `thread_local!`s, whose destructors may still use it; all that
 /// are left when the last handle is dropped, by the thread that drops it (hence `T: Send`). Those of the main thread, and of one that calls
-/// `exit`, are not dropped at the end of the program. A destructor may use this and other `Local`s: what it makes is dropped too, at the
+/// `exit`, are not dropped at the end of the program (but in a child by [`StartMethod::Fork`](crate::StartMethod::Fork), whose function runs
+/// on a thread of its own that ends). A destructor may use this and other `Local`s: what it makes is dropped too, at the
 /// latest with the last handle. One that panics at the end of a thread is told of as any panic, and harms nobody.
 ///
 /// **After a fork** the child has no values: each is made anew when it is asked for, and the parent's are never dropped there. What was being
@@ -260,7 +261,19 @@ impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
         let values = TABLE.0.lock().close(self.id, self.place);
         // Not under the lock.
-        drop(values);
+        drop_all(values.into_iter().flatten().map(|(_, value)| value), drop);
+    }
+}
+
+/// A destructor may fork. What the child has left of these is the parent's.
+fn drop_all(values: impl Iterator<Item = Owned>, drop: impl Fn(Owned)) {
+    let generation = atfork::generation();
+    for value in values {
+        if atfork::generation() == generation {
+            drop(value);
+        } else {
+            let _the_parents = ManuallyDrop::new(value);
+        }
     }
 }
 
@@ -420,7 +433,7 @@ fn end() {
         let mut table = TABLE.0.lock();
         used.filter_map(|slot| table.take(slot.id)).collect()
     };
-    for value in values {
+    drop_all(values.into_iter(), |value| {
         let _told = panics::catch(false, || drop(value));
-    }
+    });
 }

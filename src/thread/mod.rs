@@ -22,7 +22,7 @@ pub use current::{active_count, current_thread, enumerate, get_ident, get_native
 pub(crate) use current::{become_main, name_for_message};
 pub(crate) use end::{flush_waited, join_all};
 pub use handle::Thread;
-pub use hook::{ExceptHookArgs, excepthook, reset_excepthook, set_excepthook};
+pub use hook::{ExceptHookArgs, default_excepthook, excepthook, reset_excepthook, set_excepthook};
 pub use join_handle::{JoinHandle, spawn};
 pub use life::{set_stack_size, stack_size};
 pub use local::Local;

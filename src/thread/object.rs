@@ -200,6 +200,10 @@ impl Object {
         self.enter(OVER);
     }
 
+    pub(super) fn is_over(&self) -> bool {
+        self.stage() == OVER
+    }
+
     /// It will not end.
     pub(super) fn give_up(&self) {
         let left = |stage| (stage != OVER).then_some(LEFT);

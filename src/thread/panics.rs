@@ -5,6 +5,7 @@ use crate::error::RemoteError;
 use crate::shm::{member, name};
 use crate::sys::atfork::{self, Forkable, Kept};
 use crate::sys::atomic::{Acquire, AtomicBool, Release, SeqCst};
+use crate::sys::thread_end::ThreadEnd;
 use serde::{Deserialize, Serialize};
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -104,19 +105,33 @@ enum Told {
 }
 
 thread_local! {
-    /// Where the last panic of this thread happened.
-    static SCENE: RefCell<Scene> = const { RefCell::new(Scene { place: None, backtrace: None }) };
+    /// Where the last panic of this thread happened. It has no destructor: who touched it first at the very end of a thread would leave
+    /// behind what the C library notes of one.
+    static SCENE: RefCell<ManuallyDrop<Scene>> = const { RefCell::new(ManuallyDrop::new(NOWHERE)) };
     /// Who will tell of a panic of this thread.
     static TOLD: Cell<Told> = const { Cell::new(Told::Here) };
 }
 
-/// Notes where a panic happened. At the end of a process the variables of its thread may be gone, and a hook must not panic.
+const NOWHERE: Scene = Scene {
+    place: None,
+    backtrace: None,
+};
+
+/// Drops what nobody has taken.
+static END: ThreadEnd = ThreadEnd::new(|| drop(take_scene()));
+
+/// Notes where a panic happened.
 fn note(scene: Scene) {
-    let _gone = SCENE.try_with(|noted| noted.replace(scene));
+    drop(exchange(scene));
+    let _not_dropped_else = END.arm();
 }
 
 fn take_scene() -> Scene {
-    SCENE.try_with(RefCell::take).unwrap_or_default()
+    exchange(NOWHERE)
+}
+
+fn exchange(scene: Scene) -> Scene {
+    ManuallyDrop::into_inner(SCENE.replace(ManuallyDrop::new(scene)))
 }
 
 /// Who has it changes the hook. A fork waits for that: it would copy the lock of the hook locked.
@@ -215,8 +230,7 @@ fn catch_as<R>(told: Told, body: impl FnOnce() -> R) -> (Result<R, (Panic, Paylo
 /// A payload whose destructor panics must not end us here.
 pub(super) fn discard(payload: Payload) {
     if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-        // What that panic carries may do the same, and is never dropped.
-        let _kept = ManuallyDrop::new(another);
+        let _never_dropped = ManuallyDrop::new(another);
     }
 }
 

@@ -7,7 +7,7 @@ use multiproc::threading::{self, Local, Thread};
 use multiproc::{ErrorKind, at_exit};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{ForkResult, Pid};
 use std::cell::{Cell, RefCell};
 use std::io::Write as _;
 use std::panic::panic_any;
@@ -18,8 +18,12 @@ use std::time::Duration;
 
 pub(crate) fn tests() -> Vec<Case> {
     vec![
-        case("thread_odd::exit_is_no_end", exit_is_no_end),
-        case("thread_odd::a_parked_daemon", parked_daemon),
+        case("thread_odd::exit_is_no_end", || {
+            says("thread_odd::main_joins", 6, "main\n")
+        }),
+        case("thread_odd::a_parked_daemon", || {
+            says("thread_odd::daemon_exits", 0, "joined\n")
+        }),
         case("thread_odd::exit_in_a_destructor", exit_in_destructor),
         case("thread_odd::many_exit_at_once", many_exit_at_once),
         case("thread_odd::hook_that_panics_when_dropped", hook_panics),
@@ -30,6 +34,11 @@ pub(crate) fn tests() -> Vec<Case> {
         case("thread_odd::output", output_is_whole),
         case("thread_odd::initialiser_that_forks", initialiser_forks),
         case("thread_odd::values_are_copied", values_are_copied),
+        case("thread_odd::values_fork_when_dropped", values_fork),
+        case("thread_odd::forked_while_ending", forked_while_ending),
+        case("thread_odd::hook_tells_as_usual", hook_tells_as_usual),
+        program("thread_odd::forks_while_ending", forks_while_ending),
+        program("thread_odd::has_a_hook", has_a_hook),
         case("thread_odd::fork_in_the_first_start", fork_in_first_start),
         program("thread_odd::main_joins", main_joins),
         program("thread_odd::daemon_exits", daemon_exits),
@@ -62,6 +71,25 @@ fn await_main() {
 
 fn wait_for_ever() {
     Gate::new().wait();
+}
+
+/// Forks behind the crate's back, and goes on: in the child, or in the parent when that has ended well.
+fn forks() -> Side {
+    #[expect(unsafe_code, reason = "a fork that the crate does not know of")]
+    // SAFETY: other threads of this process wait for this one, or there are none.
+    match unsafe { nix::unistd::fork() }.unwrap() {
+        ForkResult::Child => Side::Child,
+        ForkResult::Parent { child } => {
+            ended_well(child);
+            Side::Parent
+        }
+    }
+}
+
+#[derive(PartialEq)]
+enum Side {
+    Parent,
+    Child,
 }
 
 #[track_caller]
@@ -100,10 +128,6 @@ fn main_joins() {
     wait_for_ever();
 }
 
-fn exit_is_no_end() {
-    says("thread_odd::main_joins", 6, "main\n");
-}
-
 /// A daemon that calls `exit` second, and one to be waited for who joins it.
 fn daemon_exits() {
     let daemon = || {
@@ -115,10 +139,6 @@ fn daemon_exits() {
         has_exited(&daemon);
         println!("joined");
     });
-}
-
-fn parked_daemon() {
-    says("thread_odd::daemon_exits", 0, "joined\n");
 }
 
 struct Exits {
@@ -227,6 +247,8 @@ impl Drop for Bomb {
 
 fn payload_of_payloads() {
     for depth in [1, 2, 3] {
+        let local = Local::new(move || Bomb(depth));
+        started(move || local.with(|_| ())).join().unwrap();
         let thread = started(move || panic_any(Bomb(depth)));
         thread.join().unwrap();
         assert!(thread.panic().is_some());
@@ -329,11 +351,8 @@ fn ended_well(pid: Pid) {
 /// A child that was forked in a thread, the function of which returns there.
 fn prints_in_child() {
     let thread = started(|| {
-        #[expect(unsafe_code, reason = "a fork that the crate does not know of")]
-        // SAFETY: the child does nothing that another thread could have been in the middle of.
-        match unsafe { nix::unistd::fork() }.unwrap() {
-            nix::unistd::ForkResult::Child => print!("the text of a child"),
-            nix::unistd::ForkResult::Parent { child } => ended_well(child),
+        if forks() == Side::Child {
+            print!("the text of a child");
         }
     });
     thread.join().unwrap();
@@ -367,12 +386,7 @@ fn initialiser_forks() {
     impl Drop for Forks {
         fn drop(&mut self) {
             if self.0 {
-                #[expect(unsafe_code, reason = "a fork that the crate does not know of")]
-                // SAFETY: this process has one thread.
-                match unsafe { nix::unistd::fork() }.unwrap() {
-                    nix::unistd::ForkResult::Child => IN_CHILD.set(true),
-                    nix::unistd::ForkResult::Parent { child } => ended_well(child),
-                }
+                IN_CHILD.set(forks() == Side::Child);
             }
         }
     }
@@ -400,6 +414,65 @@ fn values_are_copied() {
     let take = || value.take().unwrap().join().unwrap();
     ended_well(fork_behind_our_back(|| assert_eq!(take(), "value")));
     assert_eq!(take(), "value");
+}
+
+/// The first of some values that are dropped together forks: the others are the parent's.
+fn values_fork() {
+    static FORKED: AtomicBool = AtomicBool::new(false);
+    struct Forks(Arc<Numbers>);
+    impl Drop for Forks {
+        fn drop(&mut self) {
+            self.0.add(0, 1);
+            if !FORKED.swap(true, SeqCst) {
+                forks();
+            }
+        }
+    }
+    let numbers = Arc::new(Numbers::new());
+    let make = || {
+        let numbers = Arc::clone(&numbers);
+        Local::new(move || Forks(Arc::clone(&numbers)))
+    };
+    let locals = [make(), make(), make()];
+    let ends = locals.clone();
+    let thread = started(move || {
+        ends.iter().for_each(|local| local.with(|_| ()));
+        drop(ends);
+    });
+    thread.join().unwrap();
+    assert_eq!(numbers.get(0), 3);
+}
+
+/// The handler that waits for threads is being called in the parent: the child needs one of its own.
+fn forks_while_ending() {
+    started(|| {
+        await_main();
+        if forks() == Side::Child {
+            started(|| {
+                await_main();
+                println!("thread of the child");
+            });
+        }
+    });
+}
+
+fn forked_while_ending() {
+    says("thread_odd::forks_while_ending", 0, "thread of the child\n");
+}
+
+fn has_a_hook() {
+    threading::set_excepthook(|args| {
+        println!("hook");
+        threading::default_excepthook(args);
+    });
+    started(|| panic!("on purpose"));
+}
+
+fn hook_tells_as_usual() {
+    let output = program_command("thread_odd::has_a_hook").output().unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "hook\n");
+    let complained = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(complained.matches("on purpose").count(), 1, "{complained}");
 }
 
 /// Another thread is in the first start of the program when this one forks.
