@@ -76,7 +76,7 @@ fn stay_loaded() {
     // SAFETY: the call has filled it.
     let image = unsafe { info.assume_init() };
     // SAFETY: the call takes any number. The answer lies in the first page of the program.
-    let program = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
+    let program = usize::try_from(unsafe { libc::getauxval(libc::AT_PHDR) }).unwrap_or(0);
     if program.wrapping_sub(image.dli_fbase as usize) < 4096 {
         return;
     }

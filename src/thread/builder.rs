@@ -156,7 +156,7 @@ mod tests {
     impl<T> Shape<T> {
         fn method() {}
     }
-    fn closure<T>() -> Option<&'static str> {
+    fn closure<T>(_generic: T) -> Option<&'static str> {
         name(|| ())
     }
 
@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(name(item), Some("item"));
         assert_eq!(name(generic::<Vec<u8>>), Some("generic"));
         assert_eq!(name(Shape::<Vec<u8>>::method), Some("method"));
-        assert_eq!(closure::<Vec<u8>>(), None);
+        assert_eq!(closure(Vec::<u8>::new()), None);
         let captured = 5;
         assert_eq!(name(|| ()), None);
         assert_eq!(name(move || captured), None);
