@@ -18,6 +18,7 @@ mod parts {
     pub(crate) mod memory;
     pub(crate) mod mode;
     pub(crate) mod ours;
+    pub(crate) mod peer_pool;
     pub(crate) mod pinned;
     pub(crate) mod pipe_ratios;
     pub(crate) mod posix;

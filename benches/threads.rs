@@ -12,6 +12,7 @@ mod parts {
     pub(crate) mod locals;
     pub(crate) mod memory;
     pub(crate) mod mode;
+    pub(crate) mod peer_pool;
     pub(crate) mod sem;
     #[expect(dead_code, reason = "processes have no part in this")]
     pub(crate) mod tasks;

@@ -2,41 +2,13 @@
 
 use super::cpus;
 use super::mode::sized;
+use super::peer_pool::Peer;
 use super::tasks::{self, WORKERS, next};
 use criterion::{Criterion, Throughput};
 use multiproc::{ThreadPool, ThreadResult};
 use rayon::iter::{IndexedParallelIterator as _, IntoParallelIterator as _, ParallelIterator as _};
 use std::hint::black_box;
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
-
-/// The crate `threadpool`, with a channel for each result or for all.
-struct Peer(threadpool::ThreadPool);
-
-impl Peer {
-    fn apply(&self, number: u64) -> u64 {
-        let (answer, result) = mpsc::channel();
-        let task = move || answer.send(next(number)).expect("somebody waits");
-        self.0.execute(task);
-        result.recv().expect("an answer")
-    }
-
-    /// In chunks of one, the results in order.
-    fn map(&self, count: u64) -> Vec<u64> {
-        let (answer, results) = mpsc::channel();
-        for number in 0..count {
-            let answer = answer.clone();
-            let task = move || answer.send((number, next(number))).expect("somebody waits");
-            self.0.execute(task);
-        }
-        drop(answer);
-        let mut values = vec![0; usize::try_from(count).expect("few")];
-        for (number, value) in results {
-            values[usize::try_from(number).expect("few")] = value;
-        }
-        values
-    }
-}
 
 /// The crate `rayon`, its tasks given from outside. It waits for its own by doing others.
 struct Rayon(rayon::ThreadPool);
@@ -108,7 +80,7 @@ pub(crate) fn groups(criterion: &mut Criterion) {
     cpus::confine();
     let pools = Pools {
         ours: ThreadPool::new(WORKERS).expect("a pool"),
-        peer: Peer(threadpool::ThreadPool::new(WORKERS)),
+        peer: Peer::new(),
         rayon: Rayon::new(),
         rusty: rusty(),
         least: tasks::ThreadPool::new(),
