@@ -31,6 +31,9 @@
 //! A [`Lock`] is held by one thread of any process, and says so when its owner died; a [`Queue`] carries values, and handles of all
 //! these types, between any of them.
 //!
+//! [`threading`] and [`queue`] are the same for the threads of one process, with [`ThreadPool`] and [`ThreadLocal`]; a program that is
+//! generic over [`Backend`] runs on threads or on processes.
+//!
 //! # The rule that everybody must know
 //!
 //! [`Process::new`] and the pool *send* their function: it is a function item or a closure without captures, its arguments are
