@@ -40,7 +40,6 @@ pub(crate) fn tests() -> Vec<Case> {
     };
     tests.push(case("backends::threads_stay", threads_stay));
     tests.push(case("backends::active_children", active_children));
-    tests.push(case("examples::threads_or_processes", example).deadline(Duration::from_secs(300)));
     tests
 }
 
@@ -365,7 +364,7 @@ fn threads_stay() {
 }
 
 /// The same numbers by every way on both; a flag chooses.
-fn example() {
+pub(crate) fn example() {
     let run = |flags: &[&str]| {
         let mut command = Command::new(program("threads_or_processes"));
         let output = command.args(flags).output().unwrap();

@@ -2,7 +2,8 @@
 
 use super::examples::{in_order, lines, numbers, place};
 
-pub(crate) const TESTS: [(&str, fn()); 6] = [
+pub(crate) const TESTS: [(&str, fn()); 7] = [
+    ("examples::threads_or_processes", crate::backends::example),
     ("examples::thread_named", named),
     ("examples::threads_two_tasks", two_tasks),
     ("examples::threads_two_dancers", two_dancers),
