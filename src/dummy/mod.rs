@@ -23,6 +23,7 @@ macro_rules! stays {
         }
     };
 }
+
 mod backend;
 mod carriers;
 mod joinable;

@@ -118,10 +118,12 @@ impl Process {
     /// How it ended: `None` before the start and while it runs.
     ///
     /// # Errors
-    /// None: those of a [`Process`](crate::Process) are other processes' doing.
+    /// [`ErrorKind::Misuse`](crate::ErrorKind::Misuse) when it has called `exit`: that ends the program, and says nothing of this function.
     pub fn exitcode(&self) -> Result<Option<i32>> {
-        let ended = self.thread.ident().is_some() && !self.thread.is_alive();
-        Ok(ended.then(|| self.code()))
+        if self.thread.ident().is_none() || self.thread.is_alive() {
+            return Ok(None);
+        }
+        self.join_timeout(Duration::ZERO)
     }
 
     fn code(&self) -> i32 {

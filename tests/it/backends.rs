@@ -1,11 +1,12 @@
 //! One text on threads and on processes: what `Backend` promises of each.
 
-use crate::examples::program;
+use crate::examples;
 use crate::kit::kind;
-use crate::runner::{Case, case};
+use crate::runner::{Case, case, program, program_command};
 use multiproc::dummy::prelude::*;
 use multiproc::dummy::{self, Message};
 use multiproc::sync::{Barrier, Condition, Event, Lock, RLock, Semaphore};
+use multiproc::threading::Thread;
 use multiproc::{
     Backend, Error, ErrorKind, GetError, Process, Processes, PutError, Threads, TryGetError,
     TryPutError, Value,
@@ -40,6 +41,11 @@ pub(crate) fn tests() -> Vec<Case> {
     };
     tests.push(case("backends::threads_stay", threads_stay));
     tests.push(case("backends::active_children", active_children));
+    tests.push(case("backends::exit_is_no_code", exit_is_no_code));
+    tests.push(program(
+        "backends::asks_one_that_exits",
+        asks_one_that_exits,
+    ));
     tests
 }
 
@@ -366,7 +372,7 @@ fn threads_stay() {
 /// The same numbers by every way on both; a flag chooses.
 pub(crate) fn example() {
     let run = |flags: &[&str]| {
-        let mut command = Command::new(program("threads_or_processes"));
+        let mut command = Command::new(examples::program("threads_or_processes"));
         let output = command.args(flags).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         let lines = text.lines().map(str::to_owned).collect::<Vec<_>>();
@@ -381,6 +387,35 @@ pub(crate) fn example() {
     let both = [expected("threads"), expected("processes")].concat();
     assert_eq!(run(&[]), (Some(0), both));
     assert_eq!(run(&["--neither"]), (Some(2), vec![]));
+}
+
+/// Who asks is waited for at the end of the program, and began before it.
+fn asks_one_that_exits() {
+    #[expect(clippy::disallowed_methods, reason = "what it does is tested")]
+    fn exits() {
+        std::process::exit(3)
+    }
+    let asks = Thread::new(|| {
+        let mut exits = dummy::Process::new(exits, ());
+        exits.start().unwrap();
+        while exits.is_alive() {
+            std::thread::yield_now();
+        }
+        assert_eq!(kind(exits.exitcode()), ErrorKind::Misuse);
+        assert_eq!(kind(exits.join()), ErrorKind::Misuse);
+        println!("no code");
+    });
+    asks.start().unwrap();
+    asks.join().unwrap();
+}
+
+/// A thread that calls `exit` ends the program, and has not ended well itself.
+fn exit_is_no_code() {
+    let output = program_command("backends::asks_one_that_exits")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert_eq!(output.stdout, b"no code\n", "{output:?}");
 }
 
 fn active_children() {
